@@ -1,0 +1,184 @@
+"""google-auth's credentials, used without blocking the loop.
+
+Decides which token a poll carries. A fresh token is applied in place; a stale one is used
+while one refresh goes on in a thread; without a usable one every poll awaits that same
+refresh. Whoever is cancelled while waiting cancels nobody's refresh (B28).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import anyio
+import google.auth
+import google.auth.api_key
+import google.auth.exceptions
+import google.auth.jwt
+from google.auth.credentials import AnonymousCredentials, TokenState, with_scopes_if_required
+
+from .errors import CredentialsError
+from .wire import Fault, NoReply
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
+__all__ = ["Authorizer", "load_default"]
+
+Headers: TypeAlias = Mapping[str, str]
+
+_REFRESH_TIMEOUT = 30  # seconds for one request to a token server; google-auth's own default is 120
+
+
+class Authorizer:
+    """The header fields that authorize a poll.
+
+    `current()` is the fast path: the fields if they can be had without waiting. `headers()`
+    waits for them. `reject()` says that the server did not accept some.
+    """
+
+    def __init__(self, credentials: Credentials, origin: str) -> None:
+        self._credentials = credentials
+        self._origin = origin
+        self._refreshing: asyncio.Task[None] | None = None
+        self._cached: dict[str, str] = {}
+        self._cached_token: str | None = None
+        self._rejected: str | None = None
+        kind = type(credentials)
+        # These have no token of their own to refresh: each request is signed, marked or left bare.
+        self._per_request = isinstance(
+            credentials, AnonymousCredentials | google.auth.api_key.Credentials | google.auth.jwt.OnDemandCredentials
+        )
+        self._bare = kind is AnonymousCredentials
+
+    def __repr__(self) -> str:
+        return f"<Authorizer with {type(self._credentials).__name__} for {self._origin}>"
+
+    def current(self) -> Headers | None:
+        """The header fields if there is a usable token, else None. Starts a refresh when it is stale."""
+        if self._bare:
+            return self._cached
+        if self._per_request:
+            return None
+        credentials = self._credentials
+        state = credentials.token_state
+        token = credentials.token
+        if state is TokenState.INVALID or token == self._rejected:
+            return None
+        if state is TokenState.STALE:
+            self._refresh()
+        if token != self._cached_token:
+            fields: dict[str, str] = {}
+            credentials.apply(fields)
+            self._cached, self._cached_token = fields, token
+        return self._cached
+
+    async def headers(self) -> Headers:
+        """The header fields, after a refresh if one is needed.
+
+        Raises:
+            NoReply: the token server could not be reached; the next try may succeed.
+            CredentialsError: the credentials do not work.
+        """
+        if self._per_request:
+            return self._sign()
+        fields = self.current()
+        if fields is None:
+            await asyncio.shield(self._refresh())
+            fields = self.current()
+        if fields is None:
+            raise CredentialsError(f"the refreshed token of {type(self._credentials).__name__} is not usable")
+        return fields
+
+    def reject(self, fields: Headers) -> None:
+        """The server answered 401 to these fields: a poll that still has their token gets a new one."""
+        if not self._per_request and fields is self._cached:
+            self._rejected = self._cached_token
+
+    async def aclose(self) -> None:
+        """Stops waiting for a refresh that is under way. Its thread ends by itself."""
+        task, self._refreshing = self._refreshing, None
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+
+    def _sign(self) -> Headers:
+        """Fields made for each request. Signing takes processor time only, and its result is cached."""
+        fields: dict[str, str] = {}
+        self._credentials.before_request(None, "GET", self._origin + "/", fields)
+        return fields
+
+    def _refresh(self) -> asyncio.Task[None]:
+        """The refresh that is under way, begun if there is none."""
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.get_running_loop().create_task(self._run_refresh(), name="lro-poller refresh")
+            self._refreshing.add_done_callback(_retrieve)
+        return self._refreshing
+
+    async def _run_refresh(self) -> None:
+        credentials = self._credentials
+        try:
+            await _in_thread(lambda: credentials.refresh(_request()))
+        except google.auth.exceptions.GoogleAuthError as error:
+            transient = error.retryable or isinstance(error, google.auth.exceptions.TransportError)
+            # google-auth puts the token server's whole answer into its messages; only the kind is ours to show.
+            what = f"refreshing {type(credentials).__name__} failed: {type(error).__name__}"
+            if transient:
+                raise NoReply(Fault.UNAUTHORIZED, what) from error
+            raise CredentialsError(what) from error
+        if credentials.token == self._rejected:
+            raise CredentialsError(f"{type(credentials).__name__} gave the same token that was refused with 401")
+
+
+async def load_default(scopes: tuple[str, ...], file: str | None = None) -> Credentials:
+    """Application default credentials, or those of a file, looked for in a thread.
+
+    Raises:
+        CredentialsError: there are none; the message lists the ways to supply them.
+    """
+    try:
+        if file is not None:
+            credentials, _ = await _in_thread(
+                functools.partial(google.auth.load_credentials_from_file, file, scopes=scopes)
+            )
+        else:
+            credentials, _ = await _in_thread(functools.partial(google.auth.default, scopes=scopes))
+    except (google.auth.exceptions.GoogleAuthError, OSError, ValueError) as error:
+        where = f"the credentials file {file!r} cannot be used" if file else "no application default credentials"
+        raise CredentialsError(f"{where}: {_first_line(error)}. {_WAYS}") from error
+    return credentials  # type: ignore[no-any-return]
+
+
+def scoped(credentials: Credentials, scopes: tuple[str, ...]) -> Credentials:
+    """The same credentials, limited to `scopes` where they are of a kind that needs scopes."""
+    return with_scopes_if_required(credentials, scopes)  # type: ignore[no-any-return]
+
+
+_WAYS = (
+    "Supply them in one of these ways: run 'gcloud auth application-default login'; set "
+    "GOOGLE_APPLICATION_CREDENTIALS to the path of a key or configuration file; run where a service account is "
+    "attached; or pass credentials=… (for an emulator: google.auth.credentials.AnonymousCredentials())"
+)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+async def _in_thread(function: Callable[[], Any]) -> Any:
+    # Abandoned when cancelled: a token server that hangs must not hold up closing.
+    return await anyio.to_thread.run_sync(function, abandon_on_cancel=True)
+
+
+def _request() -> Any:
+    import google.auth.transport.requests  # loads requests and urllib3, which only a refresh needs
+
+    return functools.partial(google.auth.transport.requests.Request(), timeout=_REFRESH_TIMEOUT)
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Whoever awaits the refresh has its error; a refresh that nobody awaits fails in silence and is tried again."""
+    if not task.cancelled():
+        task.exception()

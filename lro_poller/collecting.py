@@ -1,0 +1,38 @@
+"""Waiting for several futures: all of them, or each as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from .future import OperationFuture
+
+__all__ = ["Completions", "settled"]
+
+
+class Completions:
+    """The futures, each when it has its outcome. One that stands in it several times comes that often."""
+
+    def __init__(self, futures: Iterable[OperationFuture[Any]]) -> None:
+        self._done: asyncio.Queue[OperationFuture[Any]] = asyncio.Queue()
+        self._left = 0
+        for future in futures:
+            self._left += 1
+            future.add_done_callback(self._done.put_nowait)
+
+    def __aiter__(self) -> Completions:
+        return self
+
+    async def __anext__(self) -> OperationFuture[Any]:
+        if not self._left:
+            raise StopAsyncIteration
+        future = await self._done.get()
+        self._left -= 1
+        return future
+
+
+async def settled(futures: Iterable[OperationFuture[Any]]) -> None:
+    """Returns when every future has an outcome. Looks at none of them."""
+    async for _ in Completions(futures):
+        pass

@@ -1,0 +1,85 @@
+"""How a response becomes what the caller asked for.
+
+Decides nothing about whether an operation succeeded. A response is JSON until `decode=`
+says otherwise, and no library that a caller's type comes from is imported here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import msgspec
+
+from .errors import DecodeError
+from .operation import Operation
+
+__all__ = ["Decoder", "decode_response", "decoder_of"]
+
+Decoder: TypeAlias = Callable[[Operation], Any]
+
+
+def decoder_of(decode: Any) -> Decoder | None:
+    """What turns a succeeded operation into the value of its future.
+
+    Args:
+        decode: None for JSON values; a msgspec Struct, dataclass, TypedDict or other type that
+            msgspec reads; a pydantic model; a protobuf message class, plain or proto-plus; or
+            any callable, which is given the JSON value.
+
+    Raises:
+        TypeError: it is none of these.
+    """
+    if decode is None:
+        return None
+    if hasattr(decode, "model_validate_json"):  # pydantic
+        return lambda operation: decode.model_validate_json(operation.raw_response)
+    if hasattr(decode, "DESCRIPTOR"):  # protobuf
+        return lambda operation: _parse_protobuf(operation, decode())
+    if hasattr(decode, "pb") and hasattr(decode, "from_json"):  # proto-plus
+        return lambda operation: decode.wrap(_parse_protobuf(operation, decode.pb(decode())))
+    if _is_msgspec_type(decode):
+        return msgspec_decoder(decode)
+    if callable(decode):
+        return lambda operation: decode(operation.response)
+    raise TypeError(f"decode must be a type or a callable, not {decode!r}")
+
+
+def decode_response(operation: Operation, decoder: Decoder | None) -> Any:
+    """The value of a succeeded operation; None where it has no response, whatever the decoder.
+
+    Raises:
+        DecodeError: the response is not what the decoder takes.
+    """
+    if operation.raw_response is None:
+        return None
+    try:
+        return operation.response if decoder is None else decoder(operation)
+    except Exception as error:
+        raise DecodeError(operation, f"{type(error).__name__}") from error
+
+
+def msgspec_decoder(kind: Any) -> Decoder:
+    decode = msgspec.json.Decoder(kind).decode
+    return lambda operation: decode(operation.raw_response or b"null")
+
+
+def _is_msgspec_type(decode: Any) -> bool:
+    if not isinstance(decode, type):
+        return hasattr(decode, "__origin__")  # dict[str, int], list[Thing]
+    return (
+        issubclass(decode, msgspec.Struct)
+        or dataclasses.is_dataclass(decode)
+        or hasattr(decode, "__total__")  # TypedDict
+        or hasattr(decode, "__attrs_attrs__")
+    )
+
+
+def _parse_protobuf(operation: Operation, message: Any) -> Any:
+    from google.protobuf import json_format  # installed: the caller's message class comes from it
+
+    value = operation.response
+    if isinstance(value, dict):
+        value = {key: field for key, field in value.items() if key != "@type"}
+    return json_format.ParseDict(value, message, ignore_unknown_fields=True)

@@ -1,0 +1,211 @@
+"""One operation's life.
+
+An operation is *parked* while its next poll lies ahead, *polling* while one is under way,
+*recalled* when somebody asked to look again while one is under way (the answer that is
+coming may be older than the news), and *ended* for ever after. Nine things can happen to
+it. `LIFE` says for each state and each event which state follows and what has to be done;
+whoever holds the tracker does it, and decides nothing about it.
+
+Two pairs are marked `Effect.BUG`: no caller may bring them about. Replies that reach an
+ended operation are late and change nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Protocol
+
+from ..errors import LroError, PollError
+from ..operation import Operation
+from .cadence import Cadence
+from .verdict import Ended, Refused, Running, Setback, Unauthorized, Verdict
+
+__all__ = ["LIFE", "Effect", "Event", "State", "Tracker"]
+
+
+class State(enum.IntEnum):
+    PARKED = 0
+    POLLING = 1
+    RECALLED = 2
+    ENDED = 3
+
+
+class Event(enum.IntEnum):
+    START = 0  # its turn has come
+    RUNNING = 1  # the reply: not done
+    FINISHED = 2  # the reply: done
+    SETBACK = 3  # the poll failed, the next may not
+    UNAUTHORIZED = 4  # the poll needs a new token
+    REFUSED = 5  # the poll failed for good
+    WAKE = 6  # somebody says: look now
+    ABANDON = 7  # nobody waits for it any more
+
+
+class Effect(enum.IntEnum):
+    NOTHING = 0
+    POLL = 1  # send the request
+    PARK = 2  # schedule the next poll by the cadence
+    RETRY = 3  # schedule the next poll by the retry policy
+    HURRY = 4  # schedule the next poll for now
+    RESOLVE = 5  # hand the operation to who waits
+    REJECT = 6  # hand the poll error to who waits
+    DROP = 7  # take it out of the schedule
+    CUT = 8  # stop the poll that is under way
+    BUG = 9
+
+
+_S, _E, _F = State, Event, Effect
+
+LIFE: dict[State, dict[Event, tuple[State, Effect]]] = {
+    _S.PARKED: {
+        _E.START: (_S.POLLING, _F.POLL),
+        _E.RUNNING: (_S.PARKED, _F.BUG),
+        _E.FINISHED: (_S.PARKED, _F.BUG),
+        _E.SETBACK: (_S.PARKED, _F.BUG),
+        _E.UNAUTHORIZED: (_S.PARKED, _F.BUG),
+        _E.REFUSED: (_S.PARKED, _F.BUG),
+        _E.WAKE: (_S.PARKED, _F.HURRY),
+        _E.ABANDON: (_S.ENDED, _F.DROP),
+    },
+    _S.POLLING: {
+        _E.START: (_S.POLLING, _F.BUG),
+        _E.RUNNING: (_S.PARKED, _F.PARK),
+        _E.FINISHED: (_S.ENDED, _F.RESOLVE),
+        _E.SETBACK: (_S.PARKED, _F.RETRY),
+        _E.UNAUTHORIZED: (_S.PARKED, _F.HURRY),
+        _E.REFUSED: (_S.ENDED, _F.REJECT),
+        _E.WAKE: (_S.RECALLED, _F.NOTHING),
+        _E.ABANDON: (_S.ENDED, _F.CUT),
+    },
+    _S.RECALLED: {
+        _E.START: (_S.RECALLED, _F.BUG),
+        _E.RUNNING: (_S.PARKED, _F.HURRY),
+        _E.FINISHED: (_S.ENDED, _F.RESOLVE),
+        _E.SETBACK: (_S.PARKED, _F.RETRY),
+        _E.UNAUTHORIZED: (_S.PARKED, _F.HURRY),
+        _E.REFUSED: (_S.ENDED, _F.REJECT),
+        _E.WAKE: (_S.RECALLED, _F.NOTHING),
+        _E.ABANDON: (_S.ENDED, _F.CUT),
+    },
+    _S.ENDED: {
+        _E.START: (_S.ENDED, _F.BUG),
+        _E.RUNNING: (_S.ENDED, _F.NOTHING),
+        _E.FINISHED: (_S.ENDED, _F.NOTHING),
+        _E.SETBACK: (_S.ENDED, _F.NOTHING),
+        _E.UNAUTHORIZED: (_S.ENDED, _F.NOTHING),
+        _E.REFUSED: (_S.ENDED, _F.NOTHING),
+        _E.WAKE: (_S.ENDED, _F.NOTHING),
+        _E.ABANDON: (_S.ENDED, _F.NOTHING),
+    },
+}
+
+_ROWS = [[LIFE[state][event] for event in Event] for state in State]  # the same table, indexed in one step
+
+_EVENT_OF = {Running: Event.RUNNING, Ended: Event.FINISHED, Refused: Event.REFUSED}
+
+
+class Listener(Protocol):
+    """Who waits for an operation: since when and until when, in seconds of the tracker's clock."""
+
+    submitted: float
+    deadline: float | None
+    ticket: int
+
+    def _see(self, operation: Operation) -> None: ...
+    def _finish(self, operation: Operation, now: float) -> None: ...
+    def _fail(self, error: LroError, now: float) -> None: ...
+
+
+class Tracker:
+    """The record of one operation that is being waited for.
+
+    Attributes:
+        name: The operation; what is polled, whatever a reply calls it.
+        state: Where in its life it is.
+        cadence: When it is looked at again while it runs.
+        submitted: When it was submitted.
+        polls: How many polls were started.
+        sightings: How many polls found it running; the attempt number of its cadence.
+        failures: How many polls failed in a row.
+        renewed: Whether the last poll already asked for a new token.
+        wait: The last wait of its cadence, in seconds.
+        operation: As last read; None before the first reply.
+        error: Why the last poll failed; None when it did not.
+        audience: Who waits for it.
+        max_failures: How many polls in a row may fail; None for any number.
+        ticket: Its entry in the schedule.
+    """
+
+    __slots__ = (
+        "audience",
+        "cadence",
+        "error",
+        "failures",
+        "max_failures",
+        "name",
+        "operation",
+        "polls",
+        "renewed",
+        "sightings",
+        "state",
+        "submitted",
+        "ticket",
+        "wait",
+    )
+
+    def __init__(self, name: str, cadence: Cadence, now: float, max_failures: int | None = None) -> None:
+        self.name = name
+        self.state = State.PARKED
+        self.cadence = cadence
+        self.submitted = now
+        self.polls = 0
+        self.sightings = 0
+        self.failures = 0
+        self.renewed = False
+        self.wait = 0.0
+        self.operation: Operation | None = None
+        self.error: PollError | None = None
+        self.audience: tuple[Listener, ...] = ()
+        self.max_failures = max_failures
+        self.ticket = 0
+
+    def __repr__(self) -> str:
+        return f"<Tracker {self.name} {self.state.name.lower()}, {self.polls} polls>"
+
+    def on(self, event: Event) -> Effect:
+        """Moves to the state that follows `event`; returns what has to be done.
+
+        Raises:
+            AssertionError: the event cannot happen in this state.
+        """
+        state, effect = _ROWS[self.state][event]
+        if effect is Effect.BUG:
+            raise AssertionError(f"{event.name} cannot happen to {self!r}")
+        self.state = state
+        if effect is Effect.POLL:
+            self.polls += 1
+        return effect
+
+    def earliest_deadline(self) -> float | None:
+        """When the first of those who wait stops waiting; None when nobody does."""
+        return min((who.deadline for who in self.audience if who.deadline is not None), default=None)
+
+    def hear(self, verdict: Verdict) -> Effect:
+        """Takes in what a poll brought; returns what has to be done."""
+        if isinstance(verdict, Running | Ended):
+            self.operation, self.error = verdict.operation, None
+            self.failures, self.renewed = 0, False
+            self.sightings += not verdict.operation.done
+        else:
+            self.error = verdict.error
+        return self.on(self._event_of(verdict))
+
+    def _event_of(self, verdict: Verdict) -> Event:
+        if isinstance(verdict, Setback):
+            self.failures += 1
+            enough = self.max_failures is not None and self.failures > self.max_failures
+            return Event.REFUSED if enough else Event.SETBACK
+        if isinstance(verdict, Unauthorized):
+            second, self.renewed = self.renewed, True
+            return Event.REFUSED if second else Event.UNAUTHORIZED
+        return _EVENT_OF[type(verdict)]

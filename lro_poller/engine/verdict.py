@@ -1,0 +1,169 @@
+"""What one reply means.
+
+Decides between running, ended, try again, asked without a valid token, and give up. What
+is done about it is the tracker's, the cadence's and the budget's to decide.
+
+Sources: AIP-151 (operations), AIP-193 (errors), AIP-194 (what may be retried), RFC 9110
+(status codes, Retry-After).
+"""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import msgspec
+
+from ..errors import PollError
+from ..operation import Operation
+from ..services import Service
+from ..status import Status
+from ..wire import Fault, NoReply, Reply
+
+__all__ = [
+    "MAX_RETRY_AFTER",
+    "Ended",
+    "Refused",
+    "Running",
+    "Setback",
+    "Unauthorized",
+    "Verdict",
+    "judge",
+    "judge_fault",
+    "retry_after",
+]
+
+MAX_RETRY_AFTER = 900.0
+"""Seconds. A server that asks for more is looked at again after this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The operation is not done; `delay` is how many seconds the server asks to be left alone."""
+
+    operation: Operation
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The operation is done: it succeeded, or it failed."""
+
+    operation: Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """The poll failed in a way that passes; `throttled` when it was one poll too many."""
+
+    error: PollError
+    delay: float
+    throttled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unauthorized:
+    """The token was not accepted; a new one may be."""
+
+    error: PollError
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The poll failed for good."""
+
+    error: PollError
+
+
+Verdict: TypeAlias = Running | Ended | Setback | Unauthorized | Refused
+
+_PASSING_4XX = frozenset({408, 425, 429})
+_FINAL_5XX = frozenset({501, 505})  # neither a method nor a protocol version appears by waiting
+
+
+def judge(service: Service, name: str, reply: Reply, age: float = math.inf) -> Verdict:
+    """What `reply` says of the operation `name`, submitted `age` seconds ago. Never raises."""
+    if 200 <= reply.status < 300:
+        return _judge_success(service, name, reply)
+    status = Status.read_http(reply.status, _json(reply.body))
+    error = PollError(
+        name,
+        f"HTTP {reply.status}" + (" (redirects are not followed)" if 300 <= reply.status < 400 else ""),
+        reply.status,
+        status,
+        service.scopes if reply.status == 403 else (),
+    )
+    if reply.status == 401:
+        return Unauthorized(error)
+    if _passes(reply.status) or (reply.status == 404 and age < service.not_found_grace):
+        return Setback(error, max(retry_after(reply.headers), _bounded(status.retry_delay)), reply.status == 429)
+    return Refused(error)
+
+
+def judge_fault(name: str, no_reply: NoReply, *, reached: bool, configured: bool) -> Verdict:
+    """What it means that there was no reply. Never raises.
+
+    A host that does not exist or shows a certificate nobody trusts is a mistake of whoever
+    configured it, as long as it was never otherwise; after that it is an accident, and passes.
+
+    Args:
+        reached: Whether this origin has ever answered.
+        configured: Whether a caller named the origin; the services' own hosts do exist.
+    """
+    error = PollError(name, no_reply.reason)
+    error.__cause__ = no_reply.__cause__
+    mistake = no_reply.fault is Fault.UNTRUSTED or (no_reply.fault is Fault.UNKNOWN_HOST and configured)
+    return Refused(error) if mistake and not reached else Setback(error, 0.0, throttled=False)
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds that Retry-After asks for, between 0 and `MAX_RETRY_AFTER`; 0 where it says nothing usable.
+
+    A date is held against the reply's own Date, so that no clock of ours has to be right
+    (RFC 9110, section 10.2.3).
+    """
+    value = headers.get("Retry-After")
+    if value is None:
+        return 0.0
+    if re.fullmatch(r"\d{1,18}", value, re.ASCII):
+        return _bounded(float(value))
+    until, since = _date(value), _date(headers.get("Date"))
+    return 0.0 if until is None or since is None else _bounded(until - since)
+
+
+def _judge_success(service: Service, name: str, reply: Reply) -> Verdict:
+    try:
+        operation = service.dialect(name, reply.body)
+    except ValueError as error:
+        return Setback(PollError(name, str(error), reply.status), 0.0, throttled=False)
+    return Ended(operation) if operation.done else Running(operation, retry_after(reply.headers))
+
+
+def _passes(status: int) -> bool:
+    """Whether an HTTP status is one that the next poll may not meet (AIP-194, RFC 9110)."""
+    return status in _PASSING_4XX or (status >= 500 and status not in _FINAL_5XX) or status < 200
+
+
+def _bounded(seconds: float | None) -> float:
+    return 0.0 if seconds is None else min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def _date(value: str | None) -> float | None:
+    """Seconds since 1970 of an HTTP date; None where it is none."""
+    parsed = None if value is None else email.utils.parsedate_tz(value)
+    try:
+        return None if parsed is None else float(email.utils.mktime_tz(parsed))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _json(body: bytes) -> Any:
+    """The JSON of an error's body; None where it is none (an HTML page, nothing at all)."""
+    try:
+        return msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,339 @@
+"""What can go wrong, each in a class of its own.
+
+    LroError
+    ├── OperationError            the operation failed: the service says so
+    │   ├── Cancelled … Unauthenticated       one class for each google.rpc.Code
+    ├── PollError                 looking failed for good: nothing is known of the operation
+    ├── PollTimeout               time ran out: the operation may still be running (a TimeoutError)
+    ├── PollerClosed              the poller was closed first
+    ├── DecodeError               the operation succeeded, its response could not be decoded
+    ├── BackoffError              the caller's backoff generator misbehaved
+    ├── CredentialsError          there are no credentials, or they do not work
+    └── InvalidOperationName      nothing was sent (a ValueError)
+
+No message holds a token or a body. Every error about an operation has its `name`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from .operation import Operation
+from .status import Code, Status
+
+__all__ = [
+    "Aborted",
+    "AlreadyExists",
+    "BackoffError",
+    "Cancelled",
+    "CredentialsError",
+    "DataLoss",
+    "DeadlineExceeded",
+    "DecodeError",
+    "FailedPrecondition",
+    "Internal",
+    "InvalidArgument",
+    "InvalidOperationName",
+    "LroError",
+    "NotFound",
+    "OperationError",
+    "OutOfRange",
+    "PermissionDenied",
+    "PollError",
+    "PollTimeout",
+    "PollerClosed",
+    "ResourceExhausted",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+    "Unknown",
+]
+
+
+class LroError(Exception):
+    """The base of every error of this library."""
+
+
+class InvalidOperationName(LroError, ValueError):
+    """The name cannot be the name of an operation; nothing was sent.
+
+    Attributes:
+        name: What was given.
+    """
+
+    def __init__(self, name: object, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        text = repr(self.name)
+        return f"{text if len(text) <= 100 else text[:97] + '...'} is no operation's name: {self.reason}"
+
+
+class CredentialsError(LroError):
+    """Credentials are missing, or refreshing them failed for good."""
+
+
+class OperationError(LroError):
+    """The operation ended with an error. Raised as the subclass of its google.rpc.Code.
+
+    A code outside 1 to 16 is raised as `Unknown`, with its number in `code`.
+
+    Attributes:
+        name: The operation.
+        operation: It, as last read; `operation.raw` is the resource as it came.
+        status: The google.rpc.Status.
+    """
+
+    rpc_code: ClassVar[Code] = Code.UNKNOWN
+
+    def __init__(self, operation: Operation) -> None:
+        super().__init__(operation)
+        self.operation = operation
+        self.status = operation.error if operation.error is not None else Status(self.rpc_code)
+
+    @classmethod
+    def of(cls, operation: Operation) -> OperationError:
+        """The error of the class that stands for `operation.error.code`."""
+        code = Code.UNKNOWN if operation.error is None else operation.error.code
+        return _CLASS_OF_CODE.get(code, Unknown)(operation)
+
+    @property
+    def name(self) -> str:
+        return self.operation.name
+
+    @property
+    def code(self) -> int:
+        """The number as it came: a google.rpc.Code, or what the service made up."""
+        return self.status.code
+
+    @property
+    def message(self) -> str:
+        return self.status.message
+
+    @property
+    def details(self) -> tuple[Any, ...]:
+        """Each of them typed (`ErrorInfo`, `RetryInfo`, …), or the JSON value as it came."""
+        return self.status.details
+
+    @property
+    def metadata(self) -> Any:
+        """The operation's last metadata as JSON values; None where there is none."""
+        return self.operation.metadata
+
+    def __str__(self) -> str:
+        return f"{self.name}: the operation failed: {_text(self.status)}"
+
+
+class Cancelled(OperationError):
+    rpc_code = Code.CANCELLED
+
+
+class Unknown(OperationError):
+    rpc_code = Code.UNKNOWN
+
+
+class InvalidArgument(OperationError):
+    rpc_code = Code.INVALID_ARGUMENT
+
+
+class DeadlineExceeded(OperationError):
+    """The service's own deadline; a caller's is `PollTimeout`."""
+
+    rpc_code = Code.DEADLINE_EXCEEDED
+
+
+class NotFound(OperationError):
+    rpc_code = Code.NOT_FOUND
+
+
+class AlreadyExists(OperationError):
+    rpc_code = Code.ALREADY_EXISTS
+
+
+class PermissionDenied(OperationError):
+    rpc_code = Code.PERMISSION_DENIED
+
+
+class ResourceExhausted(OperationError):
+    rpc_code = Code.RESOURCE_EXHAUSTED
+
+
+class FailedPrecondition(OperationError):
+    rpc_code = Code.FAILED_PRECONDITION
+
+
+class Aborted(OperationError):
+    rpc_code = Code.ABORTED
+
+
+class OutOfRange(OperationError):
+    rpc_code = Code.OUT_OF_RANGE
+
+
+class Unimplemented(OperationError):
+    rpc_code = Code.UNIMPLEMENTED
+
+
+class Internal(OperationError):
+    rpc_code = Code.INTERNAL
+
+
+class Unavailable(OperationError):
+    rpc_code = Code.UNAVAILABLE
+
+
+class DataLoss(OperationError):
+    rpc_code = Code.DATA_LOSS
+
+
+class Unauthenticated(OperationError):
+    rpc_code = Code.UNAUTHENTICATED
+
+
+_CLASS_OF_CODE: dict[int, type[OperationError]] = {cls.rpc_code: cls for cls in OperationError.__subclasses__()}
+
+
+class PollError(LroError):
+    """Looking at the operation failed; of the operation itself nothing is known.
+
+    Attributes:
+        name: The operation.
+        reason: What happened, in words.
+        http_status: Of the reply; None where there was none.
+        status: What the reply said, as a google.rpc.Status; None where there was no reply.
+        scopes: After a 403: the OAuth scopes any one of which allows the poll.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        reason: str,
+        http_status: int | None = None,
+        status: Status | None = None,
+        scopes: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(name, reason, http_status, status, scopes)
+        self.name = name
+        self.reason = reason
+        self.http_status = http_status
+        self.status = status
+        self.scopes = scopes
+
+    @property
+    def code(self) -> int | None:
+        """The google.rpc.Code of the reply; None where there was none."""
+        return None if self.status is None else self.status.code
+
+    @property
+    def message(self) -> str:
+        """What the service said; "" where it said nothing."""
+        return "" if self.status is None else self.status.message
+
+    @property
+    def details(self) -> tuple[Any, ...]:
+        return () if self.status is None else self.status.details
+
+    def __str__(self) -> str:
+        text = f"{self.name}: the poll failed: {self.reason}"
+        if self.status is not None:
+            text += f": {_text(self.status)}"
+        if self.scopes:
+            text += f" (any one of these scopes allows it: {', '.join(self.scopes)})"
+        return text
+
+
+class _Unfinished(LroError):
+    """Waiting ended before the operation did.
+
+    Attributes:
+        name: The operation.
+        operation: It, as last read; None where no poll succeeded.
+        polls: How many polls were made.
+        elapsed: Seconds since it was submitted.
+        last_poll_error: Why the last poll failed; None where it did not.
+        token: What `OperationPoller.resume` takes to go on waiting, in this process or another.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        operation: Operation | None,
+        polls: int,
+        elapsed: float,
+        last_poll_error: PollError | None,
+        token: str,
+    ) -> None:
+        super().__init__(name, operation, polls, elapsed, last_poll_error, token)
+        self.name = name
+        self.operation = operation
+        self.polls = polls
+        self.elapsed = elapsed
+        self.last_poll_error = last_poll_error
+        self.token = token
+
+    def _tail(self) -> str:
+        plural = "" if self.polls == 1 else "s"
+        text = f"after {self.elapsed:.1f} s and {self.polls} poll{plural}; it may still be running"
+        if self.last_poll_error is not None:
+            text += f". The last poll failed: {self.last_poll_error.reason}"
+        return text
+
+
+class PollTimeout(_Unfinished, TimeoutError):
+    """Time ran out. The operation was left alone and may still be running.
+
+    Never the operation's own DEADLINE_EXCEEDED, which is `DeadlineExceeded`.
+    """
+
+    def __str__(self) -> str:
+        return f"{self.name}: not done {self._tail()}"
+
+
+class PollerClosed(_Unfinished):
+    """The poller was closed while this operation was pending."""
+
+    def __str__(self) -> str:
+        return f"{self.name}: the poller was closed {self._tail()}"
+
+
+class DecodeError(LroError):
+    """The operation succeeded, and its response could not be decoded as asked. `__cause__` says why.
+
+    Attributes:
+        name: The operation.
+        operation: It, whole: `operation.raw_response` holds what could not be decoded.
+    """
+
+    def __init__(self, operation: Operation, reason: str) -> None:
+        super().__init__(operation, reason)
+        self.operation = operation
+        self.reason = reason
+
+    @property
+    def name(self) -> str:
+        return self.operation.name
+
+    def __str__(self) -> str:
+        return f"{self.name}: the operation succeeded, but its response could not be decoded: {self.reason}"
+
+
+class BackoffError(LroError):
+    """The backoff generator given for this operation raised, or gave no usable wait.
+
+    Attributes:
+        name: The operation.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.name}: its backoff generator {self.reason}"
+
+
+def _text(status: Status) -> str:
+    return f"{status.code_name}: {status.message}" if status.message else status.code_name

@@ -1,0 +1,151 @@
+"""google.longrunning.Operation, as it was read from one reply.
+
+Decides what the JSON of an operation says; what follows from it is decided elsewhere.
+`metadata` and `response` stay undecoded until somebody asks: most polls bring nothing
+that anybody reads.
+
+Sources: google/longrunning/operations.proto, AIP-151.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from .status import Status, any_type
+
+__all__ = ["Operation"]
+
+_NULL = msgspec.Raw(b"null")
+
+
+class _Wire(msgspec.Struct):
+    """The fields that are read; all others are skipped, whatever they are."""
+
+    done: bool | None = None
+    error: msgspec.Raw = _NULL
+    response: msgspec.Raw = _NULL
+    metadata: msgspec.Raw = _NULL
+
+
+_decode_wire = msgspec.json.Decoder(_Wire).decode
+
+
+class Operation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
+    """One reading of an operation.
+
+    Attributes:
+        name: The name it was asked for by, never the one a reply gave.
+        done: Whether it has ended.
+        error: Why it failed; None while it runs and when it succeeded.
+        raw: The resource as it came, JSON in UTF-8.
+        raw_metadata: The JSON of `metadata`; None where there is none.
+        raw_response: The JSON of `response`; None where there is none.
+    """
+
+    name: str
+    done: bool
+    error: Status | None
+    raw: bytes
+    raw_metadata: bytes | None
+    raw_response: bytes | None
+
+    @classmethod
+    def from_json(cls, name: str, body: bytes) -> Operation:
+        """Reads the JSON body of a reply to operations.get for `name`.
+
+        Raises:
+            ValueError: the body is not the JSON of an Operation. It quotes nothing of the body.
+        """
+        try:
+            wire = _decode_wire(body)
+            done = wire.done is True
+            error = _json(wire.error) if done and wire.error != _NULL else None
+        except UnicodeDecodeError:
+            raise ValueError("the body is not UTF-8") from None
+        except msgspec.ValidationError as error:
+            raise ValueError(f"the body is no Operation: {_without_values(error)}") from None
+        except msgspec.DecodeError:
+            raise ValueError("the body is not JSON") from None
+        except RecursionError:
+            raise ValueError("the body is nested too deeply") from None
+        return cls(
+            name,
+            done,
+            None if error is None else Status.read(error),
+            body,
+            _present(wire.metadata),
+            _present(wire.response),
+        )
+
+    @classmethod
+    def from_mapping(cls, value: Mapping[str, Any]) -> Operation:
+        """Reads an Operation that a client library has already turned into a dict.
+
+        Raises:
+            ValueError: it is no Operation; the message names the field.
+        """
+        name = value.get("name")
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"not an Operation: name must be a non-empty text, not {name!r}")
+        done = value.get("done")
+        if done is not None and not isinstance(done, bool):
+            raise ValueError(f"not an Operation: done must be true or false, not {done!r}")
+        for field in ("error", "response", "metadata"):
+            if value.get(field) is not None and not isinstance(value[field], Mapping):
+                raise ValueError(f"not an Operation: {field} must be an object, not {type(value[field]).__name__}")
+        try:
+            body = msgspec.json.encode(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"not an Operation: {error}") from error
+        return cls.from_json(name, body)
+
+    @property
+    def metadata(self) -> Any:
+        """`metadata` as JSON values; None where there is none or it cannot be decoded."""
+        try:
+            return None if self.raw_metadata is None else _json(self.raw_metadata)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def response(self) -> Any:
+        """`response` as JSON values; None where there is none, `{}` for google.protobuf.Empty.
+
+        Raises:
+            ValueError: the response is not valid JSON.
+        """
+        if self.raw_response is None:
+            return None
+        try:
+            value = _json(self.raw_response)
+        except RecursionError:
+            raise ValueError("the response is nested too deeply") from None
+        empty = isinstance(value, dict) and any_type(value) == "google.protobuf.Empty"
+        return {} if empty else value
+
+    def __repr__(self) -> str:
+        """State only: a body may hold what a log must not."""
+        if not self.done:
+            state = "running"
+        elif self.error is not None:
+            state = f"failed {self.error.code_name}"
+        else:
+            state = "succeeded"
+        return f"<Operation {self.name} {state}>"
+
+
+def _json(raw: bytes | msgspec.Raw) -> Any:
+    return msgspec.json.decode(raw)
+
+
+def _present(raw: msgspec.Raw) -> bytes | None:
+    """The bytes of a field, copied so that they do not keep the rest alive; None for null."""
+    return None if raw == _NULL else bytes(raw)
+
+
+def _without_values(error: msgspec.ValidationError) -> str:
+    """What was expected and where. msgspec quotes types and paths, never values; a path may hold keys."""
+    return str(error).partition(" - at ")[0]

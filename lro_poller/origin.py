@@ -1,0 +1,49 @@
+"""Origins: scheme, host and port, and where a token may go.
+
+Decides which endpoints are accepted. Plain HTTP is for this machine alone unless the
+caller says otherwise: a bearer token sent in the clear belongs to whoever hears it.
+
+Sources: RFC 6454 (origin), RFC 6750 section 5.3 (bearer tokens over TLS).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import urllib.parse
+
+__all__ = ["check_origin"]
+
+
+def check_origin(endpoint: str, *, allow_http: bool = False) -> str:
+    """Returns the origin that `endpoint` names, without a trailing slash.
+
+    Raises:
+        ValueError: it is no origin, or plain HTTP to another machine; the message names it.
+    """
+    if not isinstance(endpoint, str):
+        raise TypeError(f"endpoint must be a text such as 'http://127.0.0.1:8901', not {endpoint!r}")
+    try:
+        parts = urllib.parse.urlsplit(endpoint)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"endpoint {endpoint!r}: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"endpoint {endpoint!r} must be an origin such as 'https://example.com:443'")
+    if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError(f"endpoint {endpoint!r} must be an origin: scheme, host and port, nothing else")
+    if not parts.netloc.isprintable() or any(character in parts.netloc for character in ' \\%"<>^`{|}'):
+        raise ValueError(f"endpoint {endpoint!r} has no valid host")
+    if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname):
+        raise ValueError(
+            f"endpoint {endpoint!r} is plain HTTP to another machine, where a token could be read on the way; "
+            "use https, or pass allow_http=True if you mean it"
+        )
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,347 @@
+"""The poller that callers hold.
+
+Checks what it is given, puts the parts together, and hands the work to a runner, which
+lives from entering to leaving the `async with` block. It decides nothing about polling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random as _random
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, overload
+
+from . import services
+from .auth import Authorizer, load_default, scoped
+from .collecting import Completions, settled
+from .decoding import Decoder, decoder_of
+from .engine.budget import Budget
+from .engine.cadence import BackoffFactory, Cadence, cadence_of
+from .future import OperationFuture
+from .operation import Operation
+from .origin import check_origin
+from .resume import Token
+from .runner import Runner
+from .services import WORKSPACE_EVENTS, Service
+from .submission import Submission, Submittable, read_submission
+from .transports import Transport
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
+__all__ = ["OperationPoller"]
+
+T = TypeVar("T")
+
+QUOTA_SHARE = 0.95
+"""How much of a service's known quota a poller takes by default: the rest is room for clocks that differ."""
+
+
+class OperationPoller:
+    """Waits for any number of one service's long-running operations at once.
+
+        async with OperationPoller() as poller:
+            response = await poller.submit("operations/abc", deadline=300)
+
+    Args:
+        service: A `Service`, or its text, such as `"workspaceevents:v1"`.
+        endpoint: Another origin than the service's own, such as `"http://127.0.0.1:8901"`.
+        credentials: Any google-auth credentials. None for application default credentials;
+            `google.auth.credentials.AnonymousCredentials()` for no token.
+        scopes: OAuth scopes to ask for, out of `service.scopes`, which is the default.
+        transport: What sends the polls; aiohttp unless given. It is closed with the poller.
+        backoff: How long to wait between the polls of one operation: a wait generator function of
+            `backoff`, such as `functools.partial(backoff.expo, max_value=60)`. Spread by 10% to either side.
+        deadline: Seconds to wait for each operation; None for as long as it takes.
+        poll_timeout: Seconds that one poll may take.
+        max_in_flight: How many polls may be under way at once.
+        max_rate: How many polls may start a second. None for 95% of the service's known quota,
+            and for no limit at another endpoint than its own; `math.inf` for no limit.
+        max_poll_failures: How many polls of one operation may fail in a row before the wait fails
+            with `PollError`; None for any number. Failures that waiting cannot mend are final anyway.
+        allow_http: Whether a plain-HTTP endpoint may be on another machine.
+        random: The source of jitter, uniform in [0, 1).
+
+    Raises:
+        ValueError: an argument is out of its range.
+        TypeError: an argument is of a wrong type.
+    """
+
+    def __init__(
+        self,
+        service: Service | str = WORKSPACE_EVENTS,
+        *,
+        endpoint: str | None = None,
+        credentials: Credentials | None = None,
+        scopes: Iterable[str] | None = None,
+        transport: Transport | None = None,
+        backoff: BackoffFactory | None = None,
+        deadline: float | None = None,
+        poll_timeout: float = 30.0,
+        max_in_flight: int = 32,
+        max_rate: float | None = None,
+        max_poll_failures: int | None = None,
+        allow_http: bool = False,
+        random: Callable[[], float] = _random.random,
+    ) -> None:
+        self._service = services.find(service)
+        own = check_origin(self._service.origin, allow_http=allow_http)
+        self._origin = own if endpoint is None else check_origin(endpoint, allow_http=allow_http)
+        self._scopes = self._service.scopes if scopes is None else self._service.check_scopes(scopes)
+        self._credentials = credentials
+        self._transport = transport
+        self._cadence = cadence_of(backoff)
+        self._deadline = None if deadline is None else _seconds("deadline", deadline)
+        self._poll_timeout = _seconds("poll_timeout", poll_timeout)
+        if max_poll_failures is not None and (type(max_poll_failures) is not int or max_poll_failures < 0):
+            raise ValueError(f"max_poll_failures must be a whole number, 0 or more, or None, not {max_poll_failures!r}")
+        self._max_poll_failures = max_poll_failures
+        self._budget = Budget(max_in_flight, self._default_rate() if max_rate is None else max_rate)
+        self._random = random
+        self._runner: Runner | None = None
+
+    def __repr__(self) -> str:
+        state = "new" if self._runner is None else "closed" if self._runner.closed else "open"
+        return f"<OperationPoller of {self._service.id} at {self._origin}, {state}>"
+
+    async def __aenter__(self) -> Self:
+        """Finds the credentials and starts.
+
+        Raises:
+            CredentialsError: there are none; the message lists the ways to supply them.
+            RuntimeError: the poller was entered before, or there is no asyncio loop.
+        """
+        if self._runner is not None:
+            raise RuntimeError(f"{self!r} was entered before; make a new one")
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError("OperationPoller needs asyncio; this is another event loop") from None
+        credentials = self._credentials
+        if credentials is None:
+            credentials = await load_default(self._scopes)
+        self._runner = Runner(
+            self._service,
+            self._origin,
+            self._transport or _default_transport(self._origin),
+            Authorizer(scoped(credentials, self._scopes), self._origin),
+            self._budget,
+            poll_timeout=self._poll_timeout,
+            max_failures=self._max_poll_failures,
+            random=self._random,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Closes: what is still pending ends with `PollerClosed`, which carries a token to resume from."""
+        await self._running().aclose()
+
+    @overload
+    def submit(
+        self,
+        operation: Submittable,
+        *,
+        deadline: float | None = ...,
+        backoff: BackoffFactory | None = ...,
+        decode: None = ...,
+    ) -> OperationFuture[Any]: ...
+
+    @overload
+    def submit(
+        self,
+        operation: Submittable,
+        *,
+        deadline: float | None = ...,
+        backoff: BackoffFactory | None = ...,
+        decode: type[T] | Callable[[Any], T],
+    ) -> OperationFuture[T]: ...
+
+    def submit(
+        self,
+        operation: Submittable,
+        *,
+        deadline: float | None = None,
+        backoff: BackoffFactory | None = None,
+        decode: Any = None,
+    ) -> OperationFuture[Any]:
+        """Starts to wait for an operation, and returns at once.
+
+        Args:
+            operation: A name such as `"operations/abc"`; an Operation as a dict or a protobuf
+                message; or an object with `.name` or `.operation.name`, as Google's clients
+                return. One that is done already costs no poll; one that was seen running is
+                first polled after a wait.
+            deadline: Seconds to wait; None for the poller's own, `math.inf` for as long as it takes.
+            backoff: As of the poller, for this operation. It is the first submission's that
+                counts while several wait for one operation; the polls are shared.
+            decode: What to make of the response: a type that msgspec reads (Struct, dataclass,
+                TypedDict), a pydantic model, a protobuf message class, or any callable, which is
+                given the JSON value. None for the JSON value itself.
+
+        Raises:
+            InvalidOperationName: before anything is sent; the message says what is wrong.
+            ValueError: the deadline, or a dict that is no Operation.
+            RuntimeError: the poller is not open.
+        """
+        runner = self._running()
+        return self._watch(
+            runner, read_submission(self._service.names, operation), self._terms(deadline, backoff, decode)
+        )
+
+    def resume(
+        self,
+        token: str,
+        *,
+        deadline: float | None = None,
+        backoff: BackoffFactory | None = None,
+        decode: Any = None,
+    ) -> OperationFuture[Any]:
+        """Goes on waiting where another poller stopped: its backoff stands where it stood.
+
+        Args:
+            token: From a `PollTimeout`, a `PollerClosed` or `OperationFuture.token`.
+            deadline: As of `submit`.
+            backoff: As of `submit`.
+            decode: As of `submit`.
+
+        Raises:
+            ValueError: it is no token, or of another service or endpoint.
+            RuntimeError: the poller is not open.
+        """
+        runner = self._running()
+        read = Token.read(token, self._service.id, self._origin)
+        submission = Submission(self._service.names.check(read.name), None, read.sightings)
+        return self._watch(runner, submission, self._terms(deadline, backoff, decode))
+
+    async def get(self, name: str) -> Operation:
+        """Polls an operation once, in its turn within the rate limit, and returns it, done or not.
+
+        Raises:
+            PollError: the poll failed. It is not repeated, except once after a 401.
+            InvalidOperationName: nothing was sent.
+            PollerClosed: the poller was closed first.
+        """
+        return await self._running().look(self._service.names.check(name))
+
+    async def wait_all(
+        self,
+        operations: Iterable[Submittable | OperationFuture[Any]],
+        *,
+        deadline: float | None = None,
+        backoff: BackoffFactory | None = None,
+        decode: Any = None,
+    ) -> list[OperationFuture[Any]]:
+        """Waits for all of them, whatever becomes of each; returns their futures, done, in the order given.
+
+        Every name is checked before the first is polled. `future.exception()` tells failures
+        from successes and `future.result()` gives the response. When this call is cancelled,
+        what it submitted is abandoned; futures that were passed in are not.
+
+        Raises:
+            InvalidOperationName, ValueError, RuntimeError: as `submit`.
+        """
+        futures, own = self._submit_all(operations, deadline, backoff, decode)
+        try:
+            await settled(futures)
+        except asyncio.CancelledError:
+            for future in own:
+                future.cancel()
+            raise
+        return futures
+
+    def as_completed(
+        self,
+        operations: Iterable[Submittable | OperationFuture[Any]],
+        *,
+        deadline: float | None = None,
+        backoff: BackoffFactory | None = None,
+        decode: Any = None,
+    ) -> AsyncIterator[OperationFuture[Any]]:
+        """Yields the futures of the operations, each when it is done: `async for future in …`.
+
+        What is not done when the loop is left goes on being polled.
+
+        Raises:
+            InvalidOperationName, ValueError, RuntimeError: as `submit`.
+        """
+        return Completions(self._submit_all(operations, deadline, backoff, decode)[0])
+
+    async def drain(self) -> None:
+        """Waits until nothing is pending any more, what is submitted meanwhile included. Raises no outcome."""
+        runner = self._running()
+        while futures := runner.pending():
+            await settled(futures)
+
+    def _submit_all(
+        self,
+        operations: Iterable[Submittable | OperationFuture[Any]],
+        deadline: float | None,
+        backoff: BackoffFactory | None,
+        decode: Any,
+    ) -> tuple[list[OperationFuture[Any]], list[OperationFuture[Any]]]:
+        """The futures of all, in order, and those among them that were made here."""
+        if isinstance(operations, str | Mapping):
+            raise TypeError(f"operations must be several, such as a list of names, not {type(operations).__name__}")
+        runner, terms = self._running(), self._terms(deadline, backoff, decode)
+        # All are read before any is submitted: a wrong one among them must not leave the others being polled.
+        given = [
+            one if isinstance(one, OperationFuture) else read_submission(self._service.names, one) for one in operations
+        ]
+        futures = [one if isinstance(one, OperationFuture) else self._watch(runner, one, terms) for one in given]
+        own = [future for future, one in zip(futures, given, strict=True) if future is not one]
+        return futures, own
+
+    def _terms(self, deadline: float | None, backoff: BackoffFactory | None, decode: Any) -> _Terms:
+        """Checks what a caller asks of one wait."""
+        seconds = self._deadline if deadline is None else _seconds("deadline", deadline)
+        cadence = self._cadence if backoff is None else cadence_of(backoff)
+        return _Terms(None if seconds == math.inf else seconds, cadence, decoder_of(decode))
+
+    def _watch(self, runner: Runner, submission: Submission, terms: _Terms) -> OperationFuture[Any]:
+        return runner.watch(
+            submission.name,
+            operation=submission.operation,
+            sightings=submission.sightings,
+            cadence=terms.cadence,
+            decoder=terms.decoder,
+            deadline=terms.deadline,
+        )
+
+    def _running(self) -> Runner:
+        runner = self._runner
+        if runner is None:
+            raise RuntimeError("the poller is not open: use it inside 'async with OperationPoller(...) as poller:'")
+        if runner.closed:
+            raise RuntimeError("the poller is closed")
+        return runner
+
+    def _default_rate(self) -> float:
+        quota = self._service.quota
+        if quota is None or self._origin != self._service.origin:
+            return math.inf
+        return QUOTA_SHARE * quota.polls / quota.seconds
+
+
+class _Terms(NamedTuple):
+    """How long to wait for an operation, how often to look, what to make of the response."""
+
+    deadline: float | None
+    cadence: Callable[[], Cadence]
+    decoder: Decoder | None
+
+
+def _seconds(what: str, value: float) -> float:
+    """Checks a span of time; `math.inf` is one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise ValueError(f"{what} must be a number of seconds above 0, not {value!r}")
+    return float(value)
+
+
+def _default_transport(origin: str) -> Transport:
+    from .transports.aiohttp import AiohttpTransport  # aiohttp is loaded when a poller needs it
+
+    return AiohttpTransport(origin)

@@ -1,0 +1,50 @@
+"""Tokens to resume from: what is worth keeping of a wait, as text.
+
+Decides what outlives a process. A token is JSON with a version and a fixed set of fields,
+so that one written today can be read, or refused with a reason, tomorrow.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["Token"]
+
+
+class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=1, tag_field="lro_poller"):
+    """Where a wait stood.
+
+    Attributes:
+        service: `workspaceevents:v1beta`.
+        origin: Where it was polled.
+        name: The operation.
+        sightings: How many polls found it running: where its backoff stands.
+    """
+
+    service: str
+    origin: str
+    name: str
+    sightings: int = 0
+
+    def write(self) -> str:
+        """The token as one line of text. It holds no credentials."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def read(cls, text: str, service: str, origin: str) -> Token:
+        """Reads what `write` wrote.
+
+        Raises:
+            ValueError: it is no token, or one of another service or origin.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"a token is a text, not {type(text).__name__}")
+        try:
+            token = msgspec.json.decode(text, type=cls)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"not a token of this version of lro-poller: {error}") from None
+        if (token.service, token.origin) != (service, origin):
+            raise ValueError(f"the token is of {token.service} at {token.origin}, this poller of {service} at {origin}")
+        if not 0 <= token.sightings < 2**31:
+            raise ValueError("not a token of this version of lro-poller: sightings out of range")
+        return token

@@ -1,0 +1,75 @@
+"""What a service is, to a poller: where its operations are read, and under which rules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ..names import NamePattern, encode
+from ..operation import Operation
+
+__all__ = ["Dialect", "Quota", "Service"]
+
+Dialect = Callable[[str, bytes], Operation]
+"""Reads a reply's body for a name; raises ValueError when it is no operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How many reads a service allows: `polls` in `seconds`."""
+
+    polls: int
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if self.polls < 1 or not 0 < self.seconds < math.inf:
+            raise ValueError(f"a quota must allow at least one poll in a finite time, not {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One version of one API that has operations.
+
+    Attributes:
+        name: As in Google's discovery directory, such as `workspaceevents`.
+        version: Such as `v1beta`; the first segment of every path.
+        origin: Scheme and host, such as `https://workspaceevents.googleapis.com`.
+        names: Which names its operations have.
+        scopes: The OAuth scopes any one of which allows operations.get.
+        quota: What it is known to allow a project; None where that is not known.
+        not_found_grace: Seconds after an operation is submitted in which a 404 means "not yet";
+            some servers answer operations.get before they know what they have just created.
+        dialect: How its replies are read; AIP-151 unless the service is older than it.
+    """
+
+    name: str
+    version: str
+    origin: str
+    names: NamePattern = NamePattern("operations/**")
+    scopes: tuple[str, ...] = ("https://www.googleapis.com/auth/cloud-platform",)
+    quota: Quota | None = None
+    not_found_grace: float = 0.0
+    dialect: Dialect = Operation.from_json
+
+    @property
+    def id(self) -> str:
+        """`workspaceevents:v1beta`."""
+        return f"{self.name}:{self.version}"
+
+    def path(self, name: str) -> str:
+        """The path of operations.get for a checked name."""
+        return f"/{self.version}/{encode(name)}"
+
+    def check_scopes(self, scopes: Iterable[str]) -> tuple[str, ...]:
+        """Returns the scopes, once each is known to allow operations.get.
+
+        Raises:
+            ValueError: one of them does not, or there is none.
+        """
+        chosen = (scopes,) if isinstance(scopes, str) else tuple(scopes)
+        foreign = [scope for scope in chosen if scope not in self.scopes]
+        if foreign or not chosen:
+            what = f"{', '.join(map(repr, foreign))} does not allow" if foreign else "no scope allows nothing of"
+            raise ValueError(f"{what} operations.get of {self.id}; any one of these does: {', '.join(self.scopes)}")
+        return chosen

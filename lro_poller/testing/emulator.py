@@ -1,0 +1,350 @@
+"""An HTTP server that behaves as Google Workspace Events does, on loopback.
+
+For tests, demonstrations and benchmarks: the real paths, of v1 and v1beta, which Google's
+own clients can drive, with operations that take their time and polls that go wrong as they
+are scripted or drawn. It needs no credentials and forgets everything when it stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import json
+import random
+import urllib.parse
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from aiohttp import web
+from anyio.from_thread import start_blocking_portal
+
+from ..engine.schedule import Schedule
+from ..status import Code
+from .faults import Fault, error_body
+from .operations import Chance, Script, ScriptedOperation, make_name
+from .subscriptions import ApiError, Subscriptions
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Emulator", "RecordedRequest"]
+
+Json = dict[str, Any]
+
+_HTTP_OF_CODE = {
+    Code.INVALID_ARGUMENT: 400,
+    Code.FAILED_PRECONDITION: 400,
+    Code.NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.ABORTED: 409,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRequest:
+    """A request as it came: `path` is percent-encoded and without the query."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    time: float
+
+
+class Emulator:
+    """The emulated service.
+
+        async with Emulator() as emulator:          # in the loop that is running
+            name = emulator.add_operation(duration=2)
+
+        with Emulator() as emulator:                # in a thread of its own, for code that blocks
+            ...
+
+    Args:
+        port: To listen on, at 127.0.0.1; 0 for a free one.
+        seed: What is drawn at random is the same for the same seed.
+        duration, error_rate, fault_rate: How operations go that no script is given for; see `Chance`.
+        ssl_context: To serve HTTPS.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        seed: int = 0,
+        duration: float = 0.0,
+        error_rate: float = 0.0,
+        fault_rate: float = 0.0,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._port = port
+        self._ssl = ssl_context
+        self._seed = seed
+        self._dice = random.Random(seed)
+        self._chance = Chance(duration, error_rate, fault_rate)
+        self._scripts: list[Script] = []
+        self._ends: Schedule[ScriptedOperation] = Schedule()
+        self._stack = contextlib.AsyncExitStack()
+        self._thread = contextlib.ExitStack()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listening = False
+        self.operations: dict[str, ScriptedOperation] = {}
+        """Every operation there is, by name."""
+        self.subscriptions = Subscriptions(self._dice)
+        """Every subscription there is."""
+        self.requests: list[RecordedRequest] = []
+        """Every request that came, oldest first."""
+
+    def __repr__(self) -> str:
+        return f"<Emulator {self.origin if self._listening else 'not listening'}, {len(self.operations)} operations>"
+
+    @property
+    def origin(self) -> str:
+        """Where it listens: `http://127.0.0.1:8901`."""
+        if not self._listening:
+            raise RuntimeError("the emulator is not listening: use it inside 'with' or 'async with'")
+        return f"{'http' if self._ssl is None else 'https'}://127.0.0.1:{self._port}"
+
+    async def __aenter__(self) -> Self:
+        """Listens. Raises OSError when the port is taken."""
+        self._loop = asyncio.get_running_loop()
+        runner = web.AppRunner(self._app(), shutdown_timeout=0.1, access_log=None)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        try:
+            await web.TCPSite(runner, "127.0.0.1", self._port, ssl_context=self._ssl).start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self._port = runner.addresses[0][1]
+        self._listening = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._listening = False
+        await self._stack.aclose()
+
+    def __enter__(self) -> Self:
+        portal = self._thread.enter_context(start_blocking_portal())
+        self._thread.enter_context(portal.wrap_async_context_manager(self))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._thread.close()
+
+    # Scripting.
+
+    def add_operation(
+        self,
+        name: str | None = None,
+        *,
+        duration: float | None = 0.0,
+        polls: int | None = None,
+        response: Json | None = None,
+        error: Json | Code | None = None,
+        metadata: Json | Sequence[Json] | None = None,
+        faults: Sequence[Fault | None] = (),
+    ) -> str:
+        """Adds an operation that nothing was requested by; returns its name. The rest is as of `Script`."""
+        script = Script(duration, polls, response, error, metadata, faults)
+        return self._begin(script, name, response=response, metadata={}).name
+
+    def plan(self, *scripts: Script) -> None:
+        """How the operations of the next requests go, one script for each."""
+        self._scripts.extend(scripts)
+
+    def polls(self, name: str) -> int:
+        """How many polls of an operation came."""
+        return self.operations[name].polls
+
+    # The service.
+
+    def _app(self) -> web.Application:
+        app = web.Application(middlewares=[self._middleware])
+        for version in ("v1", "v1beta"):
+            app.router.add_post(f"/{version}/subscriptions", self._create)
+            app.router.add_get(f"/{version}/subscriptions", self._list)
+            app.router.add_get(f"/{version}/subscriptions/{{id:[^/]+}}", self._get)
+            app.router.add_patch(f"/{version}/subscriptions/{{id:[^/]+}}", self._patch)
+            app.router.add_delete(f"/{version}/subscriptions/{{id:[^/]+}}", self._delete)
+            app.router.add_post(f"/{version}/subscriptions/{{id:[^/:]+}}:reactivate", self._reactivate)
+            app.router.add_get(f"/{version}/{{name:operations/.+}}", self._get_operation)
+        return app
+
+    @web.middleware
+    async def _middleware(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        url = urllib.parse.urlsplit(request.raw_path)
+        self.requests.append(RecordedRequest(request.method, url.path, url.query, request.headers, self._now()))
+        while (operation := self._ends.pop_due(self._now())) is not None:
+            operation.end()
+        try:
+            return await handler(request)
+        except ApiError as error:
+            return _error(_HTTP_OF_CODE[error.code], error.code, error.message, error.details)
+        except web.HTTPMethodNotAllowed:
+            return _error(404, Code.NOT_FOUND, f"{request.method} {request.path} not found")
+        except web.HTTPNotFound:
+            return _error(404, Code.NOT_FOUND, f"{request.path} not found")
+
+    async def _create(self, request: web.Request) -> web.Response:
+        subscription = self.subscriptions.prepare(await _body(request), _wall())
+        if _flag(request, "validateOnly"):
+            self.subscriptions.forget(subscription)
+            return self._ended(request, "Create", subscription)
+        return self._start(
+            request,
+            "Create",
+            lambda: self.subscriptions.commit(subscription),
+            on_failure=lambda: self.subscriptions.forget(subscription),
+        )
+
+    async def _list(self, request: web.Request) -> web.Response:
+        return web.json_response(self.subscriptions.list(request.query))
+
+    async def _get(self, request: web.Request) -> web.Response:
+        return web.json_response(self.subscriptions.get(_name(request)))
+
+    async def _patch(self, request: web.Request) -> web.Response:
+        body = {**await _body(request), "name": _name(request)}
+        changed = self.subscriptions.changed(body, request.query.get("updateMask"), _wall())
+        if _flag(request, "validateOnly"):
+            return self._ended(request, "Update", changed)
+        return self._start(request, "Update", lambda: self.subscriptions.commit(changed))
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        name = _name(request)
+        try:
+            self.subscriptions.get(name, request.query.get("etag"))
+        except ApiError as error:
+            if error.code is not Code.NOT_FOUND or not _flag(request, "allowMissing"):
+                raise
+        if _flag(request, "validateOnly"):
+            return self._ended(request, "Delete", None)
+        return self._start(request, "Delete", lambda: self.subscriptions.delete(name))
+
+    async def _reactivate(self, request: web.Request) -> web.Response:
+        changed = self.subscriptions.reactivated(_name(request), _wall())
+        return self._start(request, "Reactivate", lambda: self.subscriptions.commit(changed))
+
+    async def _get_operation(self, request: web.Request) -> web.StreamResponse:
+        operation = self.operations.get(request.match_info["name"])
+        if operation is None:
+            raise ApiError(Code.NOT_FOUND, f"Operation {request.match_info['name']} not found")
+        fault = operation.next_fault()
+        if fault is not None:
+            return await fault.answer(request, _encode(operation.read(self._now())))
+        return web.Response(body=_encode(operation.read(self._now())), content_type="application/json")
+
+    # Operations.
+
+    def _start(
+        self,
+        request: web.Request,
+        verb: str,
+        effect: Callable[[], Json | None],
+        on_failure: Callable[[], None] | None = None,
+    ) -> web.Response:
+        """Answers a request with the operation that carries it out."""
+        package = _package(request)
+        script = self._scripts.pop(0) if self._scripts else None
+        operation = self._begin(
+            script,
+            None,
+            metadata={"@type": f"{package}.{verb}SubscriptionMetadata"},
+            on_end=lambda: _as_any(package, effect()),
+        )
+        if operation.script.status is not None and on_failure is not None:
+            on_failure()
+        return web.json_response(operation.read(self._now()))
+
+    def _ended(self, request: web.Request, verb: str, result: Json | None) -> web.Response:
+        """Answers with an operation that is done: the request was only to be validated."""
+        package = _package(request)
+        metadata = {"@type": f"{package}.{verb}SubscriptionMetadata"}
+        return web.json_response(
+            self._begin(Script(), None, response=_as_any(package, result), metadata=metadata).read(self._now())
+        )
+
+    def _begin(
+        self,
+        script: Script | None,
+        name: str | None,
+        *,
+        metadata: Json,
+        response: Json | None = None,
+        on_end: Callable[[], Json | None] | None = None,
+    ) -> ScriptedOperation:
+        name = make_name(self._dice) if name is None else name
+        if name in self.operations:
+            raise ValueError(f"there is an operation {name} already")
+        # Its own dice: what it draws depends on its name and the seed, not on who polls first.
+        dice = random.Random(f"{self._seed} {name}")
+        operation = ScriptedOperation(
+            name,
+            self._chance.draw(dice) if script is None else script,
+            self._now(),
+            response=response,
+            metadata=metadata,
+            on_end=on_end,
+            chance=self._chance,
+            dice=dice,
+        )
+        self.operations[name] = operation
+        if operation.ends is not None:
+            self._ends.put(operation, operation.ends)
+        return operation
+
+    def _now(self) -> float:
+        if self._loop is None:
+            raise RuntimeError("the emulator is not listening: use it inside 'with' or 'async with'")
+        return self._loop.time()
+
+
+def _wall() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def _name(request: web.Request) -> str:
+    return f"subscriptions/{request.match_info['id']}"
+
+
+def _flag(request: web.Request, name: str) -> bool:
+    return request.query.get(name, "").lower() == "true"
+
+
+def _package(request: web.Request) -> str:
+    version = request.path.split("/")[1]
+    return f"type.googleapis.com/google.apps.events.subscriptions.{version}"
+
+
+def _as_any(package: str, result: Json | None) -> Json:
+    if result is None:
+        return {"@type": "type.googleapis.com/google.protobuf.Empty"}
+    return {"@type": f"{package}.Subscription", **result}
+
+
+async def _body(request: web.Request) -> Json:
+    try:
+        body = await request.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise ApiError(Code.INVALID_ARGUMENT, "The body is no JSON object")
+    return body
+
+
+def _encode(value: Json) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _error(status: int, code: Code, message: str, details: Sequence[Json] = ()) -> web.Response:
+    return web.json_response(error_body(status, code, message, details), status=status)

@@ -1,0 +1,167 @@
+"""Operations that go as they are scripted.
+
+Decides when an operation of the emulator ends, how, and what each poll of it meets. It
+reads no clock: the time of each question is an argument.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..status import Code
+from .faults import FAULTS, Fault
+
+__all__ = ["Chance", "Script", "ScriptedOperation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """How one operation goes.
+
+    Args:
+        duration: Seconds until it ends; None for never by time.
+        polls: After how many clean polls that find it running it ends; None for not by number.
+        response: JSON of what it ends with; None for what the emulator makes of the request.
+        error: JSON of a google.rpc.Status, or a Code, that it fails with instead.
+        metadata: JSON, one object, or several of which each poll shows the next.
+        faults: What the polls meet, one after another; None among them for a clean one.
+    """
+
+    duration: float | None = 0.0
+    polls: int | None = None
+    response: dict[str, Any] | None = None
+    error: dict[str, Any] | Code | None = None
+    metadata: dict[str, Any] | Sequence[dict[str, Any]] | None = None
+    faults: Sequence[Fault | None] = ()
+
+    @property
+    def status(self) -> dict[str, Any] | None:
+        """JSON of the google.rpc.Status it fails with; None when it succeeds."""
+        if isinstance(self.error, Code):
+            return {"code": int(self.error), "message": f"scripted {self.error.name}"}
+        return self.error
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Scripts drawn at random, the same for the same seed.
+
+    Args:
+        duration: Median seconds an operation takes; it is drawn log-normal, most within half and twice of it.
+        error_rate: Share of the operations that fail.
+        fault_rate: Likelihood of a fault at each poll.
+        codes: What the failing ones fail with.
+    """
+
+    duration: float = 0.0
+    error_rate: float = 0.0
+    fault_rate: float = 0.0
+    codes: Sequence[Code] = (
+        Code.PERMISSION_DENIED,
+        Code.NOT_FOUND,
+        Code.FAILED_PRECONDITION,
+        Code.RESOURCE_EXHAUSTED,
+        Code.INTERNAL,
+        Code.UNAVAILABLE,
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("error_rate", "fault_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)!r}")
+        if not 0 <= self.duration < float("inf"):
+            raise ValueError(f"duration must be a number of seconds, 0 or more, not {self.duration!r}")
+
+    def draw(self, dice: random.Random) -> Script:
+        """One script."""
+        duration = self.duration * dice.lognormvariate(0, 0.5)
+        error = dice.choice(self.codes) if dice.random() < self.error_rate else None
+        return Script(duration=duration, error=error)
+
+    def fault(self, dice: random.Random) -> Fault | None:
+        """What the next poll meets."""
+        return dice.choice(FAULTS)(dice) if dice.random() < self.fault_rate else None
+
+
+class ScriptedOperation:
+    """An operation of the emulator.
+
+    Attributes:
+        name: `operations/…`.
+        script: How it goes.
+        ends: When it ends, in seconds of the emulator's clock; None while only polls can end it.
+        polls: How many polls it met, faulty ones included.
+        over: Whether its end has been carried out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        script: Script,
+        now: float,
+        *,
+        response: dict[str, Any] | None,
+        metadata: dict[str, Any],
+        on_end: Callable[[], dict[str, Any] | None] | None,
+        chance: Chance,
+        dice: random.Random,
+    ) -> None:
+        self.name = name
+        self.script = script
+        self.ends = None if script.duration is None or script.polls is not None else now + script.duration
+        self.polls = 0
+        self.over = False
+        self.ticket = 0
+        self._response = response
+        self._metadata = metadata
+        self._on_end = on_end
+        self._faults = iter(script.faults)
+        self._chance = chance
+        self._dice = dice
+        self._clean = 0
+
+    def next_fault(self) -> Fault | None:
+        """What the next poll meets: the script's faults first, then chance."""
+        self.polls += 1
+        missing = object()
+        scripted = next(self._faults, missing)
+        return self._chance.fault(self._dice) if scripted is missing else scripted  # type: ignore[return-value]
+
+    def read(self, now: float) -> dict[str, Any]:
+        """JSON of the operation, as a poll at `now` sees it."""
+        by_number = self.script.polls is not None and self._clean >= self.script.polls
+        self._clean += 1
+        if by_number or (self.ends is not None and now >= self.ends):
+            self.end()
+        shown: dict[str, Any] = {"name": self.name, "metadata": self._shown_metadata()}
+        if self.over:
+            shown["done"] = True
+            if self.script.status is not None:
+                shown["error"] = self.script.status
+            elif self._response is not None:
+                shown["response"] = self._response
+        return shown
+
+    def end(self) -> None:
+        """Carries out what it was for, once."""
+        if not self.over:
+            self.over = True
+            if self.script.status is None and self._on_end is not None:
+                self._response = self._on_end()
+
+    def _shown_metadata(self) -> dict[str, Any]:
+        scripted = self.script.metadata
+        if scripted is None:
+            return self._metadata
+        if isinstance(scripted, dict):
+            return scripted
+        return scripted[min(self._clean, len(scripted)) - 1]
+
+
+def make_name(dice: random.Random) -> str:
+    """A name of the kind the service makes: opaque, and safe in a URL."""
+    return "operations/" + base64.urlsafe_b64encode(dice.randbytes(18)).decode()

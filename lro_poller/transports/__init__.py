@@ -1,0 +1,40 @@
+"""One request out, one reply in.
+
+Sources: google/api/http.proto for the URL, RFC 9110 for what counts as a reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+from ..wire import Reply
+
+__all__ = ["Transport"]
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """What sends a poll. A transport knows nothing of operations, deadlines or tokens.
+
+    It follows no redirect, keeps no cookie, bounds what it reads (`wire.MAX_BODY`), and
+    leaves time and numbers to the poller, which cancels `get` when a poll has taken too long.
+    """
+
+    library: str
+    """What it is built on, as x-goog-api-client has it: `rest/3.14.5`."""
+
+    async def get(self, path: str, headers: Mapping[str, str]) -> Reply:
+        """Sends `GET path` to the one origin of this transport and reads the whole reply.
+
+        Args:
+            path: Percent-encoded, beginning with `/`, without a query.
+            headers: Every field that the poller wants sent.
+
+        Raises:
+            NoReply: there was no reply, or none that could be read.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Closes every connection."""

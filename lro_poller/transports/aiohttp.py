@@ -1,0 +1,125 @@
+"""Polls over aiohttp, HTTP/1.1.
+
+Decides how a connection is used and which of aiohttp's errors is which fault. Its limits
+are ours to set, because aiohttp's defaults follow redirects, keep cookies, drop idle
+connections after 15 s and read bodies without end.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import socket
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import aiohttp
+from yarl import URL
+
+from ..version import __version__
+from ..wire import MAX_BODY, Fault, NoReply, Reply
+
+if TYPE_CHECKING:
+    import ssl
+
+    from multidict import CIMultiDictProxy
+
+__all__ = ["AiohttpTransport"]
+
+_KEEP_ALIVE = 90.0  # seconds; polls come every 20 s or so, and a new TLS connection costs more than a parked one
+
+
+class AiohttpTransport:
+    """One session to one origin.
+
+    Args:
+        origin: Such as `https://workspaceevents.googleapis.com`.
+        ssl_context: For a private certificate authority or a client certificate.
+        proxy_from_environment: Whether HTTPS_PROXY and its like are heeded; a token then
+            passes through the proxy's tunnel.
+    """
+
+    library = f"rest/{aiohttp.__version__}"
+    """How this transport names itself in x-goog-api-client."""
+
+    def __init__(
+        self, origin: str, *, ssl_context: ssl.SSLContext | None = None, proxy_from_environment: bool = False
+    ) -> None:
+        self._origin = origin
+        self._base = URL(origin)
+        self._ssl: ssl.SSLContext | bool = ssl_context if ssl_context is not None else True
+        self._trust_env = proxy_from_environment
+        self._session: aiohttp.ClientSession | None = None
+
+    def __repr__(self) -> str:
+        return f"<AiohttpTransport to {self._origin}>"
+
+    async def get(self, path: str, headers: Mapping[str, str]) -> Reply:
+        """See `Transport.get`."""
+        session = self._session or self._open()
+        base = self._base
+        url = URL.build(scheme=base.scheme, host=base.host or "", port=base.explicit_port, path=path, encoded=True)
+        try:
+            async with session.get(url, headers=headers, allow_redirects=False) as response:
+                return Reply(response.status, _dated(response.headers), await self._read(response))
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # ValueError: aiohttp lets some of the parser's and the decompressor's escape.
+            failure = self._no_reply(error)
+            # Its other errors hold the request with its token, or pieces of the body: those are not chained.
+            cause = error if isinstance(error, OSError) else None
+        raise failure from cause
+
+    async def aclose(self) -> None:
+        """See `Transport.aclose`."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE, ssl=self._ssl),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(),  # none: the poller's own are exact
+            trust_env=self._trust_env,
+            headers={"Accept-Encoding": "identity", "User-Agent": f"lro-poller/{__version__}"},
+        )
+        return self._session
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """The decoded body. aiohttp hands it over in pieces of bounded size, also out of a gzip bomb."""
+        body = await response.content.readany()
+        if response.content.at_eof() and len(body) <= MAX_BODY:
+            return body
+        pieces, size = [body], len(body)
+        while size <= MAX_BODY:
+            piece = await response.content.readany()
+            if not piece:
+                return b"".join(pieces)
+            pieces.append(piece)
+            size += len(piece)
+        response.close()
+        raise NoReply(Fault.TOO_LARGE, f"{self._origin} sent a body of more than {MAX_BODY} bytes")
+
+    def _no_reply(self, error: Exception) -> NoReply:
+        origin = self._origin
+        match error:
+            case aiohttp.ClientConnectorDNSError(os_error=socket.gaierror(errno=socket.EAI_NONAME)):
+                return NoReply(Fault.UNKNOWN_HOST, f"the host of {origin} is unknown")
+            case aiohttp.ClientConnectorDNSError():
+                return NoReply(Fault.UNREACHABLE, f"the host of {origin} could not be looked up")
+            case aiohttp.ClientConnectorCertificateError():
+                return NoReply(Fault.UNTRUSTED, f"the certificate of {origin} is not trusted")
+            case aiohttp.ClientConnectorError(os_error=OSError(strerror=str(why))) if why:
+                return NoReply(Fault.UNREACHABLE, f"no connection to {origin}: {why}")
+            case aiohttp.ClientConnectorError() | aiohttp.ServerDisconnectedError() | OSError():
+                return NoReply(Fault.UNREACHABLE, f"the connection to {origin} failed: {type(error).__name__}")
+        return NoReply(Fault.BROKEN, f"{origin} sent a broken reply: {type(error).__name__}")
+
+
+def _dated(headers: CIMultiDictProxy[str]) -> Mapping[str, str]:
+    """The fields; where a Retry-After has no Date beside it, with the time of arrival (RFC 9110, section 6.6.1)."""
+    if "Retry-After" not in headers or "Date" in headers:
+        return headers
+    dated = headers.copy()
+    dated["Date"] = email.utils.formatdate(time.time(), usegmt=True)
+    return dated

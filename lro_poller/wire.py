@@ -1,0 +1,53 @@
+"""What a poll brings back: the words that transports speak and the engine understands."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["MAX_BODY", "Fault", "NoReply", "Reply"]
+
+MAX_BODY = 1 << 20
+"""Bytes of a decoded body. An Operation carries one resource; a mebibyte is far more than any has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP reply: its status, its header fields (looked up case-insensitively) and its decoded body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"<Reply {self.status}, {len(self.body)} bytes>"
+
+
+class Fault(enum.Enum):
+    """Why a request brought no reply."""
+
+    UNREACHABLE = "no connection"
+    UNKNOWN_HOST = "unknown host"
+    UNTRUSTED = "certificate not trusted"
+    TIMED_OUT = "timed out"
+    BROKEN = "broken reply"
+    TOO_LARGE = "reply too large"
+    UNAUTHORIZED = "no credentials"
+
+
+class NoReply(Exception):
+    """A request brought no reply.
+
+    Attributes:
+        fault: The kind.
+        reason: What happened, in words that name the origin and quote nothing of a body.
+    """
+
+    def __init__(self, fault: Fault, reason: str) -> None:
+        super().__init__(fault, reason)
+        self.fault = fault
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason

@@ -1,0 +1,73 @@
+"""Every check of the project: `nox` runs the tests, `nox --list` shows the rest."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.10"
+nox.options.default_venv_backend = "venv"
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+
+
+def _install(session: nox.Session, *groups: str) -> None:
+    needed = [need for group in groups for need in nox.project.dependency_groups(PYPROJECT, group)]
+    session.install("-e", ".[cli]", *needed)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests, with branch coverage. Arguments go to pytest."""
+    _install(session, "test")
+    session.run("pytest", "--cov", "--cov-report=term", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def pythons(session: nox.Session) -> None:
+    """The tests on every interpreter that this machine has."""
+    _install(session, "test")
+    session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session
+def python_backoff(session: nox.Session) -> None:
+    """The tests with python-backoff, the living fork of backoff; both install the module `backoff`."""
+    _install(session, "test")
+    session.run("pip", "uninstall", "--yes", "--quiet", "backoff")
+    session.install("--force-reinstall", "--no-deps", "python-backoff")
+    session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff, and the contracts on who may import whom."""
+    _install(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Mypy over everything, and pyright over the package and how its users annotate."""
+    _install(session, "typing")
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """The demonstration and a wait, from the built wheel alone."""
+    session.install("build")
+    out = Path(session.create_tmp()).resolve()
+    session.run("python", "-m", "build", "--outdir", str(out), silent=True)
+    session.run("pip", "uninstall", "--yes", "--quiet", "build")
+    session.install(*map(str, out.glob("*.whl")))
+    session.run("lro-poller", "demo", "--operations", "50")
+    shutil.rmtree(out)

@@ -1,0 +1,292 @@
+"""The poller as its callers meet it, over real sockets, against the emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import backoff
+import pytest
+from conftest import make_poller
+
+import lro_poller
+from lro_poller import Code, InvalidOperationName, OperationPoller, PollerClosed, PollError, PollTimeout
+from lro_poller.testing import Emulator, Hang, HttpError, WrongName
+
+EVERY_SECOND = functools.partial(backoff.constant, interval=1)
+
+
+async def test_a_name_is_polled_until_its_operation_is_done(emulator: Emulator, poller: OperationPoller) -> None:
+    name = emulator.add_operation(polls=2, response={"answer": 42})
+    future = poller.submit(name)
+    assert await future == {"answer": 42}
+    assert await future == {"answer": 42}
+    assert emulator.polls(name) == future.polls == 3
+
+
+@pytest.mark.parametrize(
+    "ending, outcome",
+    [
+        ({"response": {"answer": 42}}, {"answer": 42}),
+        ({}, None),
+        ({"error": {"code": 5, "message": "gone"}}, lro_poller.NotFound),
+    ],
+)
+async def test_an_operation_that_is_done_costs_no_poll(
+    emulator: Emulator, poller: OperationPoller, ending: dict[str, Any], outcome: Any
+) -> None:
+    future = poller.submit({"name": "operations/abc", "done": True, **ending})
+    assert future.done()
+    if isinstance(outcome, type):
+        with pytest.raises(outcome, match="gone"):
+            await future
+    else:
+        assert await future == outcome
+    assert emulator.requests == []
+
+
+async def test_an_operation_just_seen_running_is_not_polled_at_once(
+    emulator: Emulator, open_poller: Callable[..., Any]
+) -> None:
+    poller = await open_poller(backoff=EVERY_SECOND)
+    began = asyncio.get_running_loop().time()
+    name = emulator.add_operation()
+    await poller.submit({"name": name, "metadata": {"@type": "x"}})
+    assert [request.time - began for request in emulator.requests] == pytest.approx([1], abs=0.01)
+
+
+async def test_the_name_submitted_is_the_name_polled(emulator: Emulator, poller: OperationPoller) -> None:
+    name = emulator.add_operation(polls=3, faults=[WrongName(), WrongName()])
+    future = poller.submit(name)
+    await future
+    assert {request.path for request in emulator.requests} == {f"/v1beta/{name}"}
+    assert future.operation is not None
+    assert future.operation.name == name
+
+
+async def test_wait_all_keeps_order_and_loses_nothing(emulator: Emulator, poller: OperationPoller) -> None:
+    names = [
+        emulator.add_operation(duration=5, response={"n": 0}),
+        emulator.add_operation(duration=1, error=Code.ABORTED),
+        emulator.add_operation(duration=None),
+        emulator.add_operation(duration=2, response={"n": 3}),
+        "operations/unknown",
+    ]
+    futures = await poller.wait_all(names, deadline=10)
+    assert [future.name for future in futures] == names
+    assert [type(future.exception()) for future in futures] == [
+        type(None),
+        lro_poller.Aborted,
+        PollTimeout,
+        type(None),
+        PollError,
+    ]
+    assert [futures[n].result() for n in (0, 3)] == [{"n": 0}, {"n": 3}]
+
+
+async def test_a_wrong_name_among_many_leaves_nothing_being_polled(emulator: Emulator, poller: OperationPoller) -> None:
+    name = emulator.add_operation(duration=None)
+    with pytest.raises(InvalidOperationName):
+        await poller.wait_all([name, "../etc"])
+    await poller.drain()
+    assert emulator.requests == []
+
+
+async def test_wait_all_takes_futures_and_abandons_only_its_own(emulator: Emulator, poller: OperationPoller) -> None:
+    mine = poller.submit(emulator.add_operation(duration=30, response={}))
+    other = emulator.add_operation(duration=None)
+    waiting = asyncio.ensure_future(poller.wait_all([mine, other]))
+    await asyncio.sleep(5)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    polls = emulator.polls(other)
+    assert await mine == {}
+    assert emulator.polls(other) == polls
+
+
+async def test_as_completed_yields_each_when_it_ends(emulator: Emulator, poller: OperationPoller) -> None:
+    names = [emulator.add_operation(duration=seconds, response={}) for seconds in (20, 3, 9)]
+    ended = [future.name async for future in poller.as_completed(names)]
+    assert ended == [names[1], names[2], names[0]]
+
+
+async def test_drain_waits_for_what_is_submitted_meanwhile(emulator: Emulator, poller: OperationPoller) -> None:
+    late: list[Any] = []
+
+    def submit_another(future: Any) -> None:
+        late.append(poller.submit(emulator.add_operation(duration=10)))
+
+    poller.submit(emulator.add_operation(duration=3)).add_done_callback(submit_another)
+    await poller.drain()
+    assert late[0].done()
+
+
+async def test_get_is_one_request(emulator: Emulator, poller: OperationPoller) -> None:
+    running = emulator.add_operation(duration=None, metadata={"progress": 3})
+    failed = emulator.add_operation(error=Code.DATA_LOSS)
+    first, second = await poller.get(running), await poller.get(failed)
+    assert (first.done, first.metadata) == (False, {"progress": 3})
+    assert second.error is not None
+    assert second.error.code is not None
+    assert second.error.code_name == "DATA_LOSS"
+    assert len(emulator.requests) == 2
+
+
+async def test_get_tries_once(emulator: Emulator, poller: OperationPoller) -> None:
+    name = emulator.add_operation(faults=[HttpError(503)])
+    with pytest.raises(PollError, match="HTTP 503"):
+        await poller.get(name)
+    assert emulator.polls(name) == 1
+
+
+async def test_two_submissions_share_the_polls_and_keep_their_own_terms(
+    emulator: Emulator, poller: OperationPoller
+) -> None:
+    name = emulator.add_operation(duration=8, response={"answer": 42})
+    patient, hasty = poller.submit(name), poller.submit(name, deadline=3, decode=len)
+    with pytest.raises(PollTimeout) as caught:
+        await hasty
+    assert caught.value.elapsed == pytest.approx(3, abs=0.001)
+    assert await poller.submit(name, decode=lambda value: value["answer"]) == 42
+    assert await patient == {"answer": 42}
+    assert emulator.polls(name) == patient.polls
+
+
+async def test_polls_in_flight_are_capped(emulator: Emulator, open_poller: Callable[..., Any]) -> None:
+    poller = await open_poller(max_in_flight=3, poll_timeout=100)
+    names = [emulator.add_operation(faults=[Hang()]) for _ in range(10)]
+    futures = [poller.submit(name, deadline=50) for name in names]
+    await asyncio.sleep(10)
+    assert len(emulator.requests) == 3
+    ended = await poller.wait_all(futures)
+    assert {type(future.exception()) for future in ended} == {PollTimeout}
+
+
+async def test_max_rate_spaces_the_polls(emulator: Emulator, open_poller: Callable[..., Any]) -> None:
+    poller = await open_poller(max_rate=4)
+    await poller.wait_all([emulator.add_operation(polls=1) for _ in range(20)])
+    times = [request.time for request in emulator.requests]
+    assert min(later - earlier for earlier, later in itertools.pairwise(times)) >= 0.249
+
+
+async def test_the_known_quota_is_the_default_rate_at_the_services_own_origin_only() -> None:
+    assert OperationPoller()._budget._spacing == pytest.approx(60 / 600 / 0.95)
+    assert OperationPoller(max_rate=math.inf)._budget._spacing == 0
+    assert make_poller("http://127.0.0.1:1")._budget._spacing == 0
+
+
+async def test_resume_goes_on_where_the_backoff_stood(emulator: Emulator, open_poller: Callable[..., Any]) -> None:
+    name = emulator.add_operation(duration=100, response={})
+    options = {"backoff": functools.partial(backoff.constant, interval=[1, 2, 4, 30])}
+    first, second = await open_poller(**options), await open_poller(**options)
+    with pytest.raises(PollTimeout) as caught:
+        await first.submit(name, deadline=4)
+    future = second.resume(caught.value.token)
+    await future
+    gaps = _gaps(emulator)
+    assert gaps[-3:] == pytest.approx([30, 30, 30], abs=0.1)
+
+
+async def test_a_token_of_another_service_is_refused(emulator: Emulator, open_poller: Callable[..., Any]) -> None:
+    poller = await open_poller()
+    other = await open_poller(service="workspaceevents:v1")
+    token = poller.submit(emulator.add_operation()).token
+    with pytest.raises(ValueError, match="is of workspaceevents:v1beta"):
+        other.resume(token)
+    for nonsense in ("", "operations/abc", '{"lro_poller":2}', token.replace("name", "nam")):
+        with pytest.raises(ValueError, match="not a token"):
+            poller.resume(nonsense)
+    await poller.drain()
+
+
+async def test_leaving_ends_what_is_pending_with_a_token(emulator: Emulator) -> None:
+    name = emulator.add_operation(duration=None)
+    async with make_poller(emulator.origin) as poller:
+        future = poller.submit(name)
+        await asyncio.sleep(5)
+    with pytest.raises(PollerClosed, match="may still be running") as caught:
+        await future
+    assert caught.value.token == future.token
+    assert caught.value.polls == emulator.polls(name)
+
+
+async def test_an_exception_inside_the_block_is_not_masked(emulator: Emulator) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with make_poller(emulator.origin) as poller:
+            poller.submit(emulator.add_operation(duration=None))
+            raise ZeroDivisionError
+
+
+async def test_looking_now(emulator: Emulator, open_poller: Callable[..., Any]) -> None:
+    poller = await open_poller(backoff=functools.partial(backoff.constant, interval=1000))
+    name = emulator.add_operation(duration=10, response={})
+    future = poller.submit(name)
+    await asyncio.sleep(11)
+    future.poll_now()
+    await future
+    assert future.elapsed == pytest.approx(11, abs=0.1)
+
+
+# What callers get wrong.
+
+
+def test_an_unopened_poller_says_how_to_open_it() -> None:
+    with pytest.raises(RuntimeError, match="async with"):
+        make_poller("http://127.0.0.1:1").submit("operations/abc")
+
+
+async def test_a_closed_poller_says_so(emulator: Emulator) -> None:
+    async with make_poller(emulator.origin) as poller:
+        pass
+    with pytest.raises(RuntimeError, match="closed"):
+        poller.submit("operations/abc")
+    with pytest.raises(RuntimeError, match="entered before"):
+        await poller.__aenter__()
+
+
+@pytest.mark.parametrize("deadline", [0, -1, math.nan, "5m", True])
+async def test_a_deadline_that_is_none(poller: OperationPoller, deadline: Any) -> None:
+    with pytest.raises(ValueError, match="deadline must be a number of seconds above 0"):
+        poller.submit("operations/abc", deadline=deadline)
+    with pytest.raises(ValueError, match="deadline"):
+        make_poller("http://127.0.0.1:1", deadline=deadline)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"max_in_flight": 0}, "max_in_flight"),
+        ({"max_in_flight": 1.5}, "max_in_flight"),
+        ({"max_rate": 0}, "max_rate"),
+        ({"max_rate": math.nan}, "max_rate"),
+        ({"poll_timeout": -1}, "poll_timeout"),
+        ({"max_poll_failures": -1}, "max_poll_failures"),
+        ({"service": "nope:v1"}, "unknown service 'nope:v1'; known: workspaceevents:v1beta"),
+        ({"scopes": ["https://www.googleapis.com/auth/calendar"]}, "does not allow operations.get"),
+        ({"scopes": []}, "allow"),
+    ],
+)
+def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_poller("http://127.0.0.1:1", **options)
+
+
+@pytest.mark.parametrize("given", [backoff.expo(), 3, "expo"])
+def test_a_backoff_that_is_no_generator_function(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"functools\.partial"):
+        make_poller("http://127.0.0.1:1", backoff=given)
+
+
+async def test_one_name_where_several_belong(poller: OperationPoller) -> None:
+    with pytest.raises(TypeError, match="several"):
+        await poller.wait_all("operations/abc")
+
+
+def _gaps(emulator: Emulator) -> list[float]:
+    times = [request.time for request in emulator.requests]
+    return [later - earlier for earlier, later in itertools.pairwise(times)]
