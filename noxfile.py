@@ -25,14 +25,14 @@ def _install(session: nox.Session, *groups: str) -> None:
 def tests(session: nox.Session) -> None:
     """The tests, with branch coverage. Arguments go to pytest."""
     _install(session, "test")
-    session.run("pytest", "--cov", "--cov-report=term", *session.posargs)
+    session.run("python", "-m", "pytest", "--cov", "--cov-report=term", *session.posargs)
 
 
 @nox.session(python=PYTHONS)
 def pythons(session: nox.Session) -> None:
     """The tests on every interpreter that this machine has."""
     _install(session, "test")
-    session.run("pytest", "-q", *session.posargs)
+    session.run("python", "-m", "pytest", "-q", *session.posargs)
 
 
 @nox.session
@@ -41,7 +41,21 @@ def python_backoff(session: nox.Session) -> None:
     _install(session, "test")
     session.run("pip", "uninstall", "--yes", "--quiet", "backoff")
     session.install("--force-reinstall", "--no-deps", "python-backoff")
-    session.run("pytest", "-q", *session.posargs)
+    session.run("python", "-m", "pytest", "-q", *session.posargs)
+
+
+@nox.session
+def behaviours(session: nox.Session) -> None:
+    """The table of behaviours B1 to B28, with the tests that show each; fails when one has none."""
+    _install(session, "test")
+    session.run("python", "-m", "pytest", "-q", "-p", "tests.behaviours", *session.posargs)
+
+
+@nox.session
+def simulation(session: nox.Session) -> None:
+    """The long simulation: `nox -s simulation -- --operations 1000000`."""
+    _install(session, "test")
+    session.run("python", "-m", "tests.simulation", *(session.posargs or ["--operations", "100000"]))
 
 
 @nox.session

@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 import google.auth
-import google.auth.api_key
 import google.auth.exceptions
-import google.auth.jwt
 from google.auth.credentials import AnonymousCredentials, TokenState, with_scopes_if_required
 
 from .errors import CredentialsError
@@ -25,7 +23,7 @@ from .wire import Fault, NoReply
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
-__all__ = ["Authorizer", "load_default"]
+__all__ = ["Authorizer", "Headers", "load_default", "scoped"]
 
 Headers: TypeAlias = Mapping[str, str]
 
@@ -35,8 +33,8 @@ _REFRESH_TIMEOUT = 30  # seconds for one request to a token server; google-auth'
 class Authorizer:
     """The header fields that authorize a poll.
 
-    `current()` is the fast path: the fields if they can be had without waiting. `headers()`
-    waits for them. `reject()` says that the server did not accept some.
+    `current()` gives the fields if they can be had without waiting, and `headers()` waits
+    for them. `reject()` says that the server did not accept some.
     """
 
     def __init__(self, credentials: Credentials, origin: str) -> None:
@@ -46,12 +44,8 @@ class Authorizer:
         self._cached: dict[str, str] = {}
         self._cached_token: str | None = None
         self._rejected: str | None = None
-        kind = type(credentials)
-        # These have no token of their own to refresh: each request is signed, marked or left bare.
-        self._per_request = isinstance(
-            credentials, AnonymousCredentials | google.auth.api_key.Credentials | google.auth.jwt.OnDemandCredentials
-        )
-        self._bare = kind is AnonymousCredentials
+        self._bare = isinstance(credentials, AnonymousCredentials)
+        self._per_request = _is_per_request(credentials)
 
     def __repr__(self) -> str:
         return f"<Authorizer with {type(self._credentials).__name__} for {self._origin}>"
@@ -74,6 +68,10 @@ class Authorizer:
             credentials.apply(fields)
             self._cached, self._cached_token = fields, token
         return self._cached
+
+    def ready(self) -> bool:
+        """Whether `headers()` would return without waiting for a refresh."""
+        return self._per_request or self.current() is not None
 
     async def headers(self) -> Headers:
         """The header fields, after a refresh if one is needed.
@@ -130,6 +128,15 @@ class Authorizer:
             raise CredentialsError(what) from error
         if credentials.token == self._rejected:
             raise CredentialsError(f"{type(credentials).__name__} gave the same token that was refused with 401")
+
+
+def _is_per_request(credentials: Credentials) -> bool:
+    """Whether these have no token to refresh: each request is signed or marked with a key.
+
+    Told by name: google.auth.jwt alone takes as long to import as everything else here.
+    """
+    kinds = {(kind.__module__, kind.__name__) for kind in type(credentials).__mro__}
+    return bool(kinds & {("google.auth.api_key", "Credentials"), ("google.auth.jwt", "OnDemandCredentials")})
 
 
 async def load_default(scopes: tuple[str, ...], file: str | None = None) -> Credentials:

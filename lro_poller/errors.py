@@ -282,7 +282,7 @@ class _Unfinished(LroError):
 
 
 class PollTimeout(_Unfinished, TimeoutError):
-    """Time ran out. The operation was left alone and may still be running.
+    """Time ran out. The operation may still be running, also when it was asked to cancel.
 
     Never the operation's own DEADLINE_EXCEEDED, which is `DeadlineExceeded`.
     """

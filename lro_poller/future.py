@@ -20,7 +20,7 @@ from .engine.tracker import Tracker
 from .errors import DecodeError, LroError, OperationError, PollerClosed, PollError
 from .operation import Operation
 
-__all__ = ["OperationFuture", "Updates"]
+__all__ = ["AtDeadline", "OperationFuture", "Updates"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -40,6 +40,14 @@ class Host(Protocol):
     def token(self, tracker: Tracker) -> str:
         """What resumes the wait."""
         ...
+
+
+class AtDeadline(enum.Enum):
+    """What becomes of an operation that is not done at its deadline."""
+
+    LEAVE = "leave"
+    CANCEL = "cancel"
+    CANCEL_AND_WAIT = "cancel_and_wait"
 
 
 class _State(enum.IntEnum):
@@ -69,6 +77,7 @@ class OperationFuture(Generic[T_co]):
         "_tracker",
         "_waiters",
         "_watchers",
+        "at_deadline",
         "deadline",
         "ended",
         "submitted",
@@ -76,7 +85,14 @@ class OperationFuture(Generic[T_co]):
     )
 
     def __init__(
-        self, host: Host, tracker: Tracker, decoder: Decoder | None, submitted: float, deadline: float | None
+        self,
+        host: Host,
+        tracker: Tracker,
+        decoder: Decoder | None,
+        *,
+        submitted: float,
+        deadline: float | None = None,
+        at_deadline: AtDeadline = AtDeadline.LEAVE,
     ) -> None:
         self._host = host
         self._tracker = tracker
@@ -92,6 +108,8 @@ class OperationFuture(Generic[T_co]):
         """When its outcome was known, in seconds of the loop's clock; None before."""
         self.deadline = deadline
         """When waiting ends, in seconds of the loop's clock; None for never."""
+        self.at_deadline = at_deadline
+        """What becomes of the operation then."""
         self.ticket = 0
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ import math
 import random as _random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias, TypeVar, overload
 
 from . import services
 from .auth import Authorizer, load_default, scoped
@@ -19,11 +19,12 @@ from .collecting import Completions, settled
 from .decoding import Decoder, decoder_of
 from .engine.budget import Budget
 from .engine.cadence import BackoffFactory, Cadence, cadence_of
-from .future import OperationFuture
+from .future import AtDeadline, OperationFuture
 from .operation import Operation
 from .origin import check_origin
 from .resume import Token
 from .runner import Runner
+from .sender import Sender
 from .services import WORKSPACE_EVENTS, Service
 from .submission import Submission, Submittable, read_submission
 from .transports import Transport
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["OperationPoller"]
 
 T = TypeVar("T")
+
+_AtDeadline: TypeAlias = Literal["leave", "cancel", "cancel_and_wait"]
 
 QUOTA_SHARE = 0.95
 """How much of a service's known quota a poller takes by default: the rest is room for clocks that differ."""
@@ -61,6 +64,7 @@ class OperationPoller:
             and for no limit at another endpoint than its own; `math.inf` for no limit.
         max_poll_failures: How many polls of one operation may fail in a row before the wait fails
             with `PollError`; None for any number. Failures that waiting cannot mend are final anyway.
+        cancel_grace: Seconds to wait on for the outcome of an operation that was cancelled at its deadline.
         allow_http: Whether a plain-HTTP endpoint may be on another machine.
         random: The source of jitter, uniform in [0, 1).
 
@@ -83,6 +87,7 @@ class OperationPoller:
         max_in_flight: int = 32,
         max_rate: float | None = None,
         max_poll_failures: int | None = None,
+        cancel_grace: float = 60.0,
         allow_http: bool = False,
         random: Callable[[], float] = _random.random,
     ) -> None:
@@ -99,6 +104,7 @@ class OperationPoller:
             raise ValueError(f"max_poll_failures must be a whole number, 0 or more, or None, not {max_poll_failures!r}")
         self._max_poll_failures = max_poll_failures
         self._budget = Budget(max_in_flight, self._default_rate() if max_rate is None else max_rate)
+        self._cancel_grace = _seconds("cancel_grace", cancel_grace)
         self._random = random
         self._runner: Runner | None = None
 
@@ -122,14 +128,15 @@ class OperationPoller:
         credentials = self._credentials
         if credentials is None:
             credentials = await load_default(self._scopes)
+        transport = self._transport or _default_transport(self._origin)
+        authorizer = Authorizer(scoped(credentials, self._scopes), self._origin)
         self._runner = Runner(
             self._service,
             self._origin,
-            self._transport or _default_transport(self._origin),
-            Authorizer(scoped(credentials, self._scopes), self._origin),
+            Sender(self._service, self._origin, transport, authorizer, self._poll_timeout),
             self._budget,
-            poll_timeout=self._poll_timeout,
             max_failures=self._max_poll_failures,
+            cancel_grace=self._cancel_grace,
             random=self._random,
         )
         return self
@@ -147,6 +154,7 @@ class OperationPoller:
         *,
         deadline: float | None = ...,
         backoff: BackoffFactory | None = ...,
+        at_deadline: _AtDeadline = ...,
         decode: None = ...,
     ) -> OperationFuture[Any]: ...
 
@@ -157,6 +165,7 @@ class OperationPoller:
         *,
         deadline: float | None = ...,
         backoff: BackoffFactory | None = ...,
+        at_deadline: _AtDeadline = ...,
         decode: type[T] | Callable[[Any], T],
     ) -> OperationFuture[T]: ...
 
@@ -166,6 +175,7 @@ class OperationPoller:
         *,
         deadline: float | None = None,
         backoff: BackoffFactory | None = None,
+        at_deadline: _AtDeadline = "leave",
         decode: Any = None,
     ) -> OperationFuture[Any]:
         """Starts to wait for an operation, and returns at once.
@@ -178,18 +188,21 @@ class OperationPoller:
             deadline: Seconds to wait; None for the poller's own, `math.inf` for as long as it takes.
             backoff: As of the poller, for this operation. It is the first submission's that
                 counts while several wait for one operation; the polls are shared.
+            at_deadline: What becomes of an operation that is not done in time: `"leave"` leaves it
+                alone; `"cancel"` asks the service to cancel it; `"cancel_and_wait"` does, and waits on for
+                its outcome, `cancel_grace` seconds at most. For services that have operations.cancel.
             decode: What to make of the response: a type that msgspec reads (Struct, dataclass,
                 TypedDict), a pydantic model, a protobuf message class, or any callable, which is
                 given the JSON value. None for the JSON value itself.
 
         Raises:
             InvalidOperationName: before anything is sent; the message says what is wrong.
-            ValueError: the deadline, or a dict that is no Operation.
+            ValueError: the deadline, a dict that is no Operation, or a service that cannot cancel.
             RuntimeError: the poller is not open.
         """
         runner = self._running()
         return self._watch(
-            runner, read_submission(self._service.names, operation), self._terms(deadline, backoff, decode)
+            runner, read_submission(self._service.names, operation), self._terms(deadline, backoff, at_deadline, decode)
         )
 
     def resume(
@@ -198,6 +211,7 @@ class OperationPoller:
         *,
         deadline: float | None = None,
         backoff: BackoffFactory | None = None,
+        at_deadline: _AtDeadline = "leave",
         decode: Any = None,
     ) -> OperationFuture[Any]:
         """Goes on waiting where another poller stopped: its backoff stands where it stood.
@@ -206,6 +220,7 @@ class OperationPoller:
             token: From a `PollTimeout`, a `PollerClosed` or `OperationFuture.token`.
             deadline: As of `submit`.
             backoff: As of `submit`.
+            at_deadline: As of `submit`.
             decode: As of `submit`.
 
         Raises:
@@ -215,7 +230,7 @@ class OperationPoller:
         runner = self._running()
         read = Token.read(token, self._service.id, self._origin)
         submission = Submission(self._service.names.check(read.name), None, read.sightings)
-        return self._watch(runner, submission, self._terms(deadline, backoff, decode))
+        return self._watch(runner, submission, self._terms(deadline, backoff, at_deadline, decode))
 
     async def get(self, name: str) -> Operation:
         """Polls an operation once, in its turn within the rate limit, and returns it, done or not.
@@ -227,12 +242,28 @@ class OperationPoller:
         """
         return await self._running().look(self._service.names.check(name))
 
+    async def cancel(self, name: str) -> None:
+        """Asks the service to cancel an operation. Waiting for it goes on, and ends as the service says.
+
+        That may be `Cancelled`, or a success: the operation may have been too far gone (AIP-151).
+
+        Raises:
+            ValueError: the service has no operations.cancel, as Workspace Events has not.
+            PollError: the request failed. It is not repeated, except once after a 401.
+            InvalidOperationName: nothing was sent.
+            PollerClosed: the poller was closed first.
+        """
+        runner = self._running()
+        self._check_cancellable()
+        await runner.cancel(self._service.names.check(name))
+
     async def wait_all(
         self,
         operations: Iterable[Submittable | OperationFuture[Any]],
         *,
         deadline: float | None = None,
         backoff: BackoffFactory | None = None,
+        at_deadline: _AtDeadline = "leave",
         decode: Any = None,
     ) -> list[OperationFuture[Any]]:
         """Waits for all of them, whatever becomes of each; returns their futures, done, in the order given.
@@ -244,12 +275,13 @@ class OperationPoller:
         Raises:
             InvalidOperationName, ValueError, RuntimeError: as `submit`.
         """
-        futures, own = self._submit_all(operations, deadline, backoff, decode)
+        futures, own = self._submit_all(operations, self._terms(deadline, backoff, at_deadline, decode))
         try:
             await settled(futures)
         except asyncio.CancelledError:
             for future in own:
-                future.cancel()
+                if not future.cancel() and not future.cancelled():
+                    future.exception()  # whoever cancelled this call does not want to hear of it
             raise
         return futures
 
@@ -259,6 +291,7 @@ class OperationPoller:
         *,
         deadline: float | None = None,
         backoff: BackoffFactory | None = None,
+        at_deadline: _AtDeadline = "leave",
         decode: Any = None,
     ) -> AsyncIterator[OperationFuture[Any]]:
         """Yields the futures of the operations, each when it is done: `async for future in …`.
@@ -268,7 +301,7 @@ class OperationPoller:
         Raises:
             InvalidOperationName, ValueError, RuntimeError: as `submit`.
         """
-        return Completions(self._submit_all(operations, deadline, backoff, decode)[0])
+        return Completions(self._submit_all(operations, self._terms(deadline, backoff, at_deadline, decode))[0])
 
     async def drain(self) -> None:
         """Waits until nothing is pending any more, what is submitted meanwhile included. Raises no outcome."""
@@ -277,16 +310,12 @@ class OperationPoller:
             await settled(futures)
 
     def _submit_all(
-        self,
-        operations: Iterable[Submittable | OperationFuture[Any]],
-        deadline: float | None,
-        backoff: BackoffFactory | None,
-        decode: Any,
+        self, operations: Iterable[Submittable | OperationFuture[Any]], terms: _Terms
     ) -> tuple[list[OperationFuture[Any]], list[OperationFuture[Any]]]:
         """The futures of all, in order, and those among them that were made here."""
         if isinstance(operations, str | Mapping):
             raise TypeError(f"operations must be several, such as a list of names, not {type(operations).__name__}")
-        runner, terms = self._running(), self._terms(deadline, backoff, decode)
+        runner = self._running()
         # All are read before any is submitted: a wrong one among them must not leave the others being polled.
         given = [
             one if isinstance(one, OperationFuture) else read_submission(self._service.names, one) for one in operations
@@ -295,11 +324,20 @@ class OperationPoller:
         own = [future for future, one in zip(futures, given, strict=True) if future is not one]
         return futures, own
 
-    def _terms(self, deadline: float | None, backoff: BackoffFactory | None, decode: Any) -> _Terms:
+    def _terms(
+        self, deadline: float | None, backoff: BackoffFactory | None, at_deadline: _AtDeadline, decode: Any
+    ) -> _Terms:
         """Checks what a caller asks of one wait."""
         seconds = self._deadline if deadline is None else _seconds("deadline", deadline)
+        choice = AtDeadline(at_deadline)
+        if choice is not AtDeadline.LEAVE:
+            self._check_cancellable()
         cadence = self._cadence if backoff is None else cadence_of(backoff)
-        return _Terms(None if seconds == math.inf else seconds, cadence, decoder_of(decode))
+        return _Terms(None if seconds == math.inf else seconds, cadence, choice, decoder_of(decode))
+
+    def _check_cancellable(self) -> None:
+        if not self._service.cancellable:
+            raise ValueError(f"{self._service.id} has no operations.cancel: its operations cannot be cancelled")
 
     def _watch(self, runner: Runner, submission: Submission, terms: _Terms) -> OperationFuture[Any]:
         return runner.watch(
@@ -309,6 +347,7 @@ class OperationPoller:
             cadence=terms.cadence,
             decoder=terms.decoder,
             deadline=terms.deadline,
+            at_deadline=terms.at_deadline,
         )
 
     def _running(self) -> Runner:
@@ -331,6 +370,7 @@ class _Terms(NamedTuple):
 
     deadline: float | None
     cadence: Callable[[], Cadence]
+    at_deadline: AtDeadline
     decoder: Decoder | None
 
 

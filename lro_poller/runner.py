@@ -13,27 +13,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import platform
 from collections.abc import Callable
 from typing import Any
 
-from .auth import Authorizer
 from .decoding import Decoder
 from .engine.budget import Budget
 from .engine.cadence import DEFAULT_CADENCE, Cadence, clip, jittered
 from .engine.retry import retry_wait
 from .engine.schedule import Schedule
-from .engine.tracker import Effect, Event, Listener, Tracker
-from .engine.verdict import Refused, Running, Setback, Unauthorized, Verdict, judge, judge_fault
-from .errors import BackoffError, CredentialsError, LroError, PollerClosed, PollError, PollTimeout
-from .future import OperationFuture
-from .names import encode
+from .engine.tracker import Effect, Errand, Event, Listener, Tracker
+from .engine.verdict import Running, Setback, Verdict
+from .errors import BackoffError, LroError, PollerClosed, PollError, PollTimeout
+from .future import AtDeadline, OperationFuture
 from .operation import Operation
 from .resume import Token
+from .sender import Sender
 from .services import Service
-from .transports import Transport
-from .version import __version__
-from .wire import Fault, NoReply
 
 __all__ = ["Runner"]
 
@@ -41,6 +36,7 @@ logger = logging.getLogger("lro_poller")
 
 _WARN_EVERY = 60.0  # seconds between two warnings that polls fail
 _SHORTEST_LEAD = 0.02  # seconds kept for the last poll before a deadline, however fast the server is
+_LAST_CANCELLATIONS = 10.0  # seconds in which closing lets requests to cancel be answered
 _TIMER_SLACK = 1e-6  # seconds; a loop may ring a timer one tick of its clock early
 
 
@@ -51,36 +47,31 @@ class Runner:
         self,
         service: Service,
         origin: str,
-        transport: Transport,
-        authorizer: Authorizer,
+        sender: Sender,
         budget: Budget,
         *,
-        poll_timeout: float,
         max_failures: int | None,
+        cancel_grace: float,
         random: Callable[[], float],
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.closed = False
         self._service = service
         self._origin = origin
-        self._transport = transport
-        self._authorizer = authorizer
+        self._sender = sender
         self._budget = budget
-        self._poll_timeout = poll_timeout
         self._max_failures = max_failures
+        self._cancel_grace = cancel_grace
         self._random = random
         self._trackers: dict[str, Tracker] = {}
-        self._looks: set[Tracker] = set()
+        self._errands: set[Errand] = set()
+        self._cancellations: set[asyncio.Task[None]] = set()
         self._schedule: Schedule[Tracker] = Schedule()
         self._deadlines: Schedule[Listener] = Schedule()
         self._in_flight: dict[Tracker, asyncio.Task[None]] = {}
         self._workers: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._fields = {
-            "x-goog-api-client": f"gl-python/{platform.python_version()} {transport.library} gapic/{__version__}"
-        }
-        self._reached = False
-        self._latency = 0.0  # seconds a poll takes, smoothed
+        self._scout: Tracker | None = None  # the poll that waits for a token
         self._quiet_until = -math.inf
 
     # What the poller asks for.
@@ -94,6 +85,7 @@ class Runner:
         cadence: Callable[[], Cadence],
         decoder: Decoder | None,
         deadline: float | None,
+        at_deadline: AtDeadline,
     ) -> OperationFuture[Any]:
         """A future for the operation, which joins those that wait for it already.
 
@@ -101,6 +93,7 @@ class Runner:
             operation: As just seen by the caller; None when nothing is known of it.
             sightings: How often it was seen running, now and before.
             deadline: Seconds from now.
+            at_deadline: What becomes of the operation then.
         """
         now = self.loop.time()
         tracker = self._trackers.get(name)
@@ -113,7 +106,9 @@ class Runner:
             tracker = self._trackers[name] = Tracker(name, cadence(), now, self._max_failures)
             tracker.operation, tracker.sightings = operation, sightings
         until = None if deadline is None else now + deadline
-        future: OperationFuture[Any] = OperationFuture(self, tracker, decoder, now, until)
+        future: OperationFuture[Any] = OperationFuture(
+            self, tracker, decoder, submitted=now, deadline=until, at_deadline=at_deadline
+        )
         tracker.audience += (future,)
         if until is not None:
             self._deadlines.put(future, until)
@@ -129,7 +124,7 @@ class Runner:
         tracker = Tracker(name, DEFAULT_CADENCE, now)
         tracker.operation = operation
         tracker.on(Event.ABANDON)
-        future: OperationFuture[Any] = OperationFuture(self, tracker, decoder, now, None)
+        future: OperationFuture[Any] = OperationFuture(self, tracker, decoder, submitted=now)
         future._finish(operation, now)
         return future
 
@@ -139,17 +134,31 @@ class Runner:
         Raises:
             PollError: it failed, for whatever reason.
         """
-        look = _Look(self.loop)
-        tracker = Tracker(name, DEFAULT_CADENCE, self.loop.time(), max_failures=0)
-        tracker.audience = (look,)
-        self._looks.add(tracker)
-        self._schedule.put(tracker, tracker.submitted)
+        return await self._run_errand(name, "GET", "")
+
+    async def cancel(self, name: str) -> None:
+        """Asks the service to cancel an operation, in its turn; who waits for it is told soon.
+
+        Raises:
+            PollError: the request failed, for whatever reason.
+        """
+        await self._run_errand(name, "POST", ":cancel")
+        tracker = self._trackers.get(name)
+        if tracker is not None:
+            self.wake(tracker)
+
+    async def _run_errand(self, name: str, method: str, suffix: str) -> Operation:
+        errand = Errand(name, self.loop.time(), method, suffix)
+        listener = _Once(self.loop)
+        errand.audience = (listener,)
+        self._errands.add(errand)
+        self._schedule.put(errand, errand.submitted)
         self._arm()
         try:
-            return await look.answer
+            return await listener.answer
         finally:
-            self._looks.discard(tracker)
-            self._stop(tracker)
+            self._errands.discard(errand)
+            self._stop(errand)
 
     def wake(self, tracker: Tracker) -> None:
         """Polls `tracker` now, or once more when a poll of it is under way."""
@@ -176,23 +185,29 @@ class Runner:
 
     async def aclose(self) -> None:
         """Ends every future that is pending, every worker, and every connection."""
+        try:
+            if self._cancellations:  # they were promised
+                await asyncio.wait(self._cancellations, timeout=_LAST_CANCELLATIONS)
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
         self.closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         now = self.loop.time()
-        for tracker in [*self._trackers.values(), *self._looks]:
+        for tracker in [*self._trackers.values(), *self._errands]:
             self._stop(tracker)
             for who in self._release(tracker):
                 who._fail(PollerClosed(*self._facts(tracker, who, now)), now)
         try:
-            if self._workers:
-                await asyncio.wait(self._workers)
+            for task in self._cancellations:
+                task.cancel()
+            if self._workers or self._cancellations:
+                await asyncio.wait(self._workers | self._cancellations)
         finally:
-            try:
-                await self._authorizer.aclose()
-            finally:
-                await self._transport.aclose()
+            await self._sender.aclose()
 
     # The timer: what is due now, and when to look again.
 
@@ -211,7 +226,7 @@ class Runner:
 
     def _next_time(self) -> float:
         deadline = self._deadlines.next_time()
-        poll = self._schedule.next_time() if self._budget.free() else None
+        poll = self._schedule.next_time() if self._open() else None
         return min(
             math.inf if deadline is None else deadline,
             math.inf if poll is None else max(poll, self._budget.next_time()),
@@ -232,19 +247,45 @@ class Runner:
 
     def _admit(self, now: float) -> Tracker | None:
         """The next operation to poll, if one is due and the budget has room for it."""
-        if self.closed or not self._budget.free() or self._budget.next_time() > now:
+        if self.closed or not self._open() or self._budget.next_time() > now:
             return None
         tracker = self._schedule.pop_due(now)
         if tracker is not None:
             self._budget.start(self.loop.time())
             tracker.on(Event.START)
+            if not self._sender.ready():
+                self._scout = tracker
         return tracker
+
+    def _open(self) -> bool:
+        """Whether another poll may be under way.
+
+        While there is no token one poll fetches it and the others stay parked: they would all
+        start at once when it comes, whatever the rate.
+        """
+        return self._budget.free() and self._scout is None
 
     def _time_out(self, future: OperationFuture[Any]) -> None:
         now, tracker = self.loop.time(), future._tracker
+        choice, future.at_deadline = future.at_deadline, AtDeadline.LEAVE
+        if choice is not AtDeadline.LEAVE:
+            task = self.loop.create_task(self._cancel_late(tracker.name), name="lro-poller cancellation")
+            self._cancellations.add(task)
+            task.add_done_callback(self._cancellations.discard)
+        if choice is AtDeadline.CANCEL_AND_WAIT:
+            future.deadline = now + self._cancel_grace
+            self._deadlines.put(future, future.deadline)
+            return
         error = PollTimeout(*self._facts(tracker, future, now))
         self.abandon(future)
         future._fail(error, now)
+
+    async def _cancel_late(self, name: str) -> None:
+        """Cancels an operation whose deadline has passed. Nobody awaits this: a failure is logged."""
+        try:
+            await self.cancel(name)
+        except LroError as error:
+            logger.warning("%s; the operation was not cancelled", error)
 
     # A worker: polls one operation after another while any is due.
 
@@ -271,38 +312,25 @@ class Runner:
         task = self._in_flight.pop(tracker, None)
         if task is not None:
             self._budget.finish()
+        if self._scout is tracker:
+            self._scout = None
         return task
 
     async def _poll(self, tracker: Tracker) -> Verdict:
-        """Sends one request for the operation; returns what came of it. Raises nothing but cancellation."""
-        name, began = tracker.name, self.loop.time()
-        try:
-            async with asyncio.timeout(self._poll_timeout):
-                credentials = self._authorizer.current()
-                if credentials is None:
-                    credentials = await self._authorizer.headers()
-                fields = {**self._fields, **credentials, "x-goog-request-params": f"name={encode(name)}"}
-                reply = await self._transport.get(self._service.path(name), fields)
-        except TimeoutError:
-            return self._no_reply(name, NoReply(Fault.TIMED_OUT, f"{self._origin} sent no whole reply in time"))
-        except NoReply as fault:
-            return self._no_reply(name, fault)
-        except CredentialsError as error:
-            refusal = tracker.error if tracker.renewed else None  # the 401 that made a new token necessary
-            return _refused(name, str(error), error, refusal)
-        except Exception as error:
-            return _refused(name, f"{type(error).__name__} in the transport or the credentials", error)
-        now = self.loop.time()
-        self._reached = True
-        self._latency += (now - began - self._latency) / 8
-        verdict = judge(self._service, name, reply, began - tracker.submitted)
-        if isinstance(verdict, Unauthorized):
-            self._authorizer.reject(credentials)
-        return verdict
+        if tracker is self._scout:
+            fault = await self._sender.fetch_token(tracker)
+            if fault is not None:
+                return fault
+            await self._take_another_turn()
+            self._scout = None
+            self._arm()
+        return await self._sender.ask(tracker)
 
-    def _no_reply(self, name: str, fault: NoReply) -> Verdict:
-        configured = self._origin != self._service.origin
-        return judge_fault(name, fault, reached=self._reached, configured=configured)
+    async def _take_another_turn(self) -> None:
+        """The turn that a poll took before it waited for a token is long over."""
+        while (wait := self._budget.next_time() - self.loop.time()) > 0:  # noqa: ASYNC110 - time is the event
+            await asyncio.sleep(wait)
+        self._budget.take_turn(self.loop.time())
 
     # What follows from a poll.
 
@@ -314,10 +342,8 @@ class Runner:
             case Effect.PARK:
                 self._park(tracker, now, verdict.delay if isinstance(verdict, Running) else 0.0)
             case Effect.RETRY:
-                delay = verdict.delay if isinstance(verdict, Setback) else 0.0
-                self._schedule_at(
-                    tracker, now, jittered(retry_wait(tracker.failures, tracker.wait, delay), self._random())
-                )
+                own = jittered(retry_wait(tracker.failures, tracker.wait), self._random())
+                self._schedule_at(tracker, now, max(own, verdict.delay if isinstance(verdict, Setback) else 0.0))
             case Effect.HURRY:
                 self._schedule.put(tracker, now)
             case Effect.RESOLVE:
@@ -337,7 +363,7 @@ class Runner:
         if not isinstance(verdict, Setback):
             self._budget.answered()
             return
-        if verdict.throttled:
+        if verdict.general:
             self._budget.throttled(now, verdict.delay)
         if now >= self._quiet_until:
             self._quiet_until = now + _WARN_EVERY
@@ -356,7 +382,7 @@ class Runner:
             self._schedule_at(tracker, now, max(jittered(tracker.wait, self._random()), asked))
 
     def _schedule_at(self, tracker: Tracker, now: float, wait: float) -> None:
-        lead = max(3 * self._latency, _SHORTEST_LEAD)
+        lead = max(3 * self._sender.latency, _SHORTEST_LEAD)
         self._schedule.put(tracker, clip(now + wait, now, tracker.earliest_deadline(), lead))
 
     def _fail(self, tracker: Tracker, error: LroError, now: float) -> None:
@@ -390,8 +416,8 @@ class Runner:
         return tracker.name, tracker.operation, tracker.polls, now - who.submitted, tracker.error, self.token(tracker)
 
 
-class _Look:
-    """Who waits for one poll and no more."""
+class _Once:
+    """Who waits for one answer and no more."""
 
     deadline: float | None = None
     ticket = 0
@@ -410,9 +436,3 @@ class _Look:
     def _fail(self, error: LroError, now: float) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
-
-
-def _refused(name: str, reason: str, cause: Exception, refusal: PollError | None = None) -> Refused:
-    error = PollError(name, reason) if refusal is None else PollError(name, reason, refusal.http_status, refusal.status)
-    error.__cause__ = cause
-    return Refused(error)

@@ -11,7 +11,7 @@ from typing import Any
 
 import backoff
 import pytest
-from conftest import make_poller
+from .conftest import make_poller
 
 import lro_poller
 from lro_poller import Code, InvalidOperationName, OperationPoller, PollerClosed, PollError, PollTimeout

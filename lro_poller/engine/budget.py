@@ -1,7 +1,8 @@
 """How many polls at once, how many a second, and what a 429 changes.
 
 Decides when the next poll may start. One budget holds for all operations of a service:
-a server that says "too many" means all of them, whichever it said it to.
+a server that says "too many" means all of them, whichever it said it to, and
+without a token none of them can be asked for.
 """
 
 from __future__ import annotations
@@ -43,8 +44,12 @@ class Budget:
         return self._next
 
     def start(self, now: float) -> None:
-        """A poll starts."""
+        """A poll is under way, and takes its turn."""
         self.in_flight += 1
+        self.take_turn(now)
+
+    def take_turn(self, now: float) -> None:
+        """A request is sent."""
         self._next = max(self._next, now + self._spacing)
 
     def finish(self) -> None:
@@ -52,15 +57,15 @@ class Budget:
         self.in_flight -= 1
 
     def answered(self) -> None:
-        """The service answered a poll: the throttling is over."""
+        """The service answered a poll: what held everyone back is over."""
         self._throttles = 0
 
     def throttled(self, now: float, asked: float) -> None:
-        """The service said "too many": nothing is polled for `asked` seconds, or for a while of our own.
+        """Nobody can be polled: nothing is, for `asked` seconds, or for a while of our own.
 
         The polls that were under way together are told the same thing once each; they
         lengthen the pause once.
         """
         if self._next - now <= self._spacing:
             self._throttles += 1
-        self._next = max(self._next, now + retry_wait(self._throttles, self._spacing, asked))
+        self._next = max(self._next, now + max(retry_wait(self._throttles, self._spacing), asked))

@@ -12,13 +12,11 @@ LONGEST_WAIT = 60.0
 """Seconds between two tries, at the most, of its own accord; a server may ask for longer."""
 
 
-def retry_wait(failures: int, usual: float, asked: float) -> float:
-    """Seconds to wait after `failures` polls failed in a row.
+def retry_wait(failures: int, usual: float) -> float:
+    """Seconds to wait after `failures` polls failed in a row, unless the server asks for more.
 
     Args:
         failures: From 1. The wait doubles with each, from one second to `LONGEST_WAIT`.
         usual: What the wait would be had the poll found the operation running.
-        asked: What the server asked for, by Retry-After or RetryInfo; 0 for nothing.
     """
-    own = min(2.0 ** min(failures - 1, 16), LONGEST_WAIT)
-    return max(own, usual, asked)
+    return max(min(2.0 ** min(failures - 1, 16), LONGEST_WAIT), usual)

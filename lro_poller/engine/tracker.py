@@ -17,10 +17,10 @@ from typing import Protocol
 
 from ..errors import LroError, PollError
 from ..operation import Operation
-from .cadence import Cadence
+from .cadence import DEFAULT_CADENCE, Cadence
 from .verdict import Ended, Refused, Running, Setback, Unauthorized, Verdict
 
-__all__ = ["LIFE", "Effect", "Event", "State", "Tracker"]
+__all__ = ["LIFE", "Effect", "Errand", "Event", "State", "Tracker"]
 
 
 class State(enum.IntEnum):
@@ -127,7 +127,7 @@ class Tracker:
         polls: How many polls were started.
         sightings: How many polls found it running; the attempt number of its cadence.
         failures: How many polls failed in a row.
-        renewed: Whether the last poll already asked for a new token.
+        renewed: Whether the last poll was refused for its token, so that the next has a new one.
         wait: The last wait of its cadence, in seconds.
         operation: As last read; None before the first reply.
         error: Why the last poll failed; None when it did not.
@@ -135,6 +135,9 @@ class Tracker:
         max_failures: How many polls in a row may fail; None for any number.
         ticket: Its entry in the schedule.
     """
+
+    method = "GET"
+    suffix = ""
 
     __slots__ = (
         "audience",
@@ -194,18 +197,32 @@ class Tracker:
         """Takes in what a poll brought; returns what has to be done."""
         if isinstance(verdict, Running | Ended):
             self.operation, self.error = verdict.operation, None
-            self.failures, self.renewed = 0, False
+            self.failures = 0
             self.sightings += not verdict.operation.done
         else:
             self.error = verdict.error
         return self.on(self._event_of(verdict))
 
     def _event_of(self, verdict: Verdict) -> Event:
+        second_401, self.renewed = self.renewed, isinstance(verdict, Unauthorized)
+        if isinstance(verdict, Unauthorized):
+            return Event.REFUSED if second_401 else Event.UNAUTHORIZED
         if isinstance(verdict, Setback):
             self.failures += 1
             enough = self.max_failures is not None and self.failures > self.max_failures
             return Event.REFUSED if enough else Event.SETBACK
-        if isinstance(verdict, Unauthorized):
-            second, self.renewed = self.renewed, True
-            return Event.REFUSED if second else Event.UNAUTHORIZED
         return _EVENT_OF[type(verdict)]
+
+
+class Errand(Tracker):
+    """A request that is made once, in its turn, for one listener: a single poll, or a cancellation.
+
+    Its life is a tracker's; whoever listens abandons it after the first answer.
+    """
+
+    __slots__ = ("method", "suffix")
+
+    def __init__(self, name: str, now: float, method: str, suffix: str) -> None:
+        super().__init__(name, DEFAULT_CADENCE, now, max_failures=0)
+        self.method = method
+        self.suffix = suffix

@@ -58,11 +58,15 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Setback:
-    """The poll failed in a way that passes; `throttled` when it was one poll too many."""
+    """The poll failed in a way that passes.
+
+    `delay` is how many seconds the server asks to be left alone; `general` tells that it is
+    not about this operation: the service is polled too much, or there is no token to be had.
+    """
 
     error: PollError
-    delay: float
-    throttled: bool
+    delay: float = 0.0
+    general: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ def judge_fault(name: str, no_reply: NoReply, *, reached: bool, configured: bool
     error = PollError(name, no_reply.reason)
     error.__cause__ = no_reply.__cause__
     mistake = no_reply.fault is Fault.UNTRUSTED or (no_reply.fault is Fault.UNKNOWN_HOST and configured)
-    return Refused(error) if mistake and not reached else Setback(error, 0.0, throttled=False)
+    return Refused(error) if mistake and not reached else Setback(error, general=no_reply.fault is Fault.UNAUTHORIZED)
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
@@ -139,7 +143,7 @@ def _judge_success(service: Service, name: str, reply: Reply) -> Verdict:
     try:
         operation = service.dialect(name, reply.body)
     except ValueError as error:
-        return Setback(PollError(name, str(error), reply.status), 0.0, throttled=False)
+        return Setback(PollError(name, str(error), reply.status))
     return Ended(operation) if operation.done else Running(operation, retry_after(reply.headers))
 
 

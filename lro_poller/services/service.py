@@ -38,6 +38,7 @@ class Service:
         names: Which names its operations have.
         scopes: The OAuth scopes any one of which allows operations.get.
         quota: What it is known to allow a project; None where that is not known.
+        cancellable: Whether it has operations.cancel.
         not_found_grace: Seconds after an operation is submitted in which a 404 means "not yet";
             some servers answer operations.get before they know what they have just created.
         dialect: How its replies are read; AIP-151 unless the service is older than it.
@@ -49,6 +50,7 @@ class Service:
     names: NamePattern = NamePattern("operations/**")
     scopes: tuple[str, ...] = ("https://www.googleapis.com/auth/cloud-platform",)
     quota: Quota | None = None
+    cancellable: bool = False
     not_found_grace: float = 0.0
     dialect: Dialect = Operation.from_json
 

@@ -67,6 +67,7 @@ class Emulator:
         port: To listen on, at 127.0.0.1; 0 for a free one.
         seed: What is drawn at random is the same for the same seed.
         duration, error_rate, fault_rate: How operations go that no script is given for; see `Chance`.
+        cancellable: Whether it has operations.cancel. Workspace Events has not; other services have.
         ssl_context: To serve HTTPS.
     """
 
@@ -78,9 +79,11 @@ class Emulator:
         duration: float = 0.0,
         error_rate: float = 0.0,
         fault_rate: float = 0.0,
+        cancellable: bool = False,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._port = port
+        self._cancellable = cancellable
         self._ssl = ssl_context
         self._seed = seed
         self._dice = random.Random(seed)
@@ -176,6 +179,8 @@ class Emulator:
             app.router.add_delete(f"/{version}/subscriptions/{{id:[^/]+}}", self._delete)
             app.router.add_post(f"/{version}/subscriptions/{{id:[^/:]+}}:reactivate", self._reactivate)
             app.router.add_get(f"/{version}/{{name:operations/.+}}", self._get_operation)
+            if self._cancellable:
+                app.router.add_post(f"/{version}/{{name:operations/[^:]+}}:cancel", self._cancel_operation)
         return app
 
     @web.middleware
@@ -243,6 +248,13 @@ class Emulator:
         if fault is not None:
             return await fault.answer(request, _encode(operation.read(self._now())))
         return web.Response(body=_encode(operation.read(self._now())), content_type="application/json")
+
+    async def _cancel_operation(self, request: web.Request) -> web.Response:
+        operation = self.operations.get(request.match_info["name"])
+        if operation is None:
+            raise ApiError(Code.NOT_FOUND, f"Operation {request.match_info['name']} not found")
+        operation.cancel(self._now())
+        return web.json_response({})
 
     # Operations.
 

@@ -153,6 +153,12 @@ class ScriptedOperation:
             if self.script.status is None and self._on_end is not None:
                 self._response = self._on_end()
 
+    def cancel(self, now: float) -> None:
+        """Ends it with CANCELLED, unless it has ended already (AIP-151)."""
+        if not self.over and not (self.ends is not None and now >= self.ends):
+            self.script = Script(duration=0, error=Code.CANCELLED, metadata=self.script.metadata)
+            self.ends = now
+
     def _shown_metadata(self) -> dict[str, Any]:
         scripted = self.script.metadata
         if scripted is None:

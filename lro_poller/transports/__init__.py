@@ -18,16 +18,17 @@ class Transport(Protocol):
     """What sends a poll. A transport knows nothing of operations, deadlines or tokens.
 
     It follows no redirect, keeps no cookie, bounds what it reads (`wire.MAX_BODY`), and
-    leaves time and numbers to the poller, which cancels `get` when a poll has taken too long.
+    leaves time and numbers to the poller, which cancels `send` when it has taken too long.
     """
 
     library: str
     """What it is built on, as x-goog-api-client has it: `rest/3.14.5`."""
 
-    async def get(self, path: str, headers: Mapping[str, str]) -> Reply:
-        """Sends `GET path` to the one origin of this transport and reads the whole reply.
+    async def send(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
+        """Sends a request without a body to the one origin of this transport, and reads the whole reply.
 
         Args:
+            method: `GET` to poll; `POST` to cancel.
             path: Percent-encoded, beginning with `/`, without a query.
             headers: Every field that the poller wants sent.
 

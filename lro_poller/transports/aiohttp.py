@@ -54,13 +54,13 @@ class AiohttpTransport:
     def __repr__(self) -> str:
         return f"<AiohttpTransport to {self._origin}>"
 
-    async def get(self, path: str, headers: Mapping[str, str]) -> Reply:
-        """See `Transport.get`."""
+    async def send(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
+        """See `Transport.send`."""
         session = self._session or self._open()
         base = self._base
         url = URL.build(scheme=base.scheme, host=base.host or "", port=base.explicit_port, path=path, encoded=True)
         try:
-            async with session.get(url, headers=headers, allow_redirects=False) as response:
+            async with session.request(method, url, headers=headers, allow_redirects=False) as response:
                 return Reply(response.status, _dated(response.headers), await self._read(response))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # ValueError: aiohttp lets some of the parser's and the decompressor's escape.

@@ -1,0 +1,107 @@
+"""Asks a service about one operation, and says what came of it.
+
+Joins the credentials, a transport and the verdicts. It raises nothing but cancellation:
+whatever goes wrong with a request is an answer too, about that operation alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+
+from .auth import Authorizer
+from .engine.tracker import Tracker
+from .engine.verdict import Refused, Unauthorized, Verdict, judge, judge_fault
+from .errors import CredentialsError, PollError
+from .names import encode
+from .services import Service
+from .transports import Transport
+from .version import __version__
+from .wire import Fault, NoReply
+
+__all__ = ["Sender"]
+
+
+class Sender:
+    """One service at one origin.
+
+    Attributes:
+        latency: Seconds that a request takes, smoothed.
+    """
+
+    def __init__(
+        self, service: Service, origin: str, transport: Transport, authorizer: Authorizer, timeout: float
+    ) -> None:
+        self.latency = 0.0
+        self._service = service
+        self._origin = origin
+        self._transport = transport
+        self._authorizer = authorizer
+        self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
+        self._reached = False
+        self._fields = {
+            "x-goog-api-client": f"gl-python/{platform.python_version()} {transport.library} gapic/{__version__}"
+        }
+
+    def ready(self) -> bool:
+        """Whether a request can be sent without waiting for a token."""
+        return self._authorizer.ready()
+
+    async def fetch_token(self, tracker: Tracker) -> Verdict | None:
+        """Waits for a token; None once there is one, else what its lack means for the operation."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._authorizer.headers()
+        except Exception as error:
+            return self._explain(tracker, error)
+        return None
+
+    async def ask(self, tracker: Tracker) -> Verdict:
+        """Sends the request of `tracker`."""
+        name, began = tracker.name, self._loop.time()
+        try:
+            async with asyncio.timeout(self._timeout):
+                credentials = self._authorizer.current()
+                if credentials is None:
+                    credentials = await self._authorizer.headers()
+                fields = {**self._fields, **credentials, "x-goog-request-params": f"name={encode(name)}"}
+                reply = await self._transport.send(tracker.method, self._service.path(name) + tracker.suffix, fields)
+        except Exception as error:
+            return self._explain(tracker, error)
+        self._reached = True
+        self.latency += (self._loop.time() - began - self.latency) / 8
+        verdict = judge(self._service, name, reply, began - tracker.submitted)
+        if isinstance(verdict, Unauthorized):
+            self._authorizer.reject(credentials)
+        return verdict
+
+    async def aclose(self) -> None:
+        """Closes every connection."""
+        try:
+            await self._authorizer.aclose()
+        finally:
+            await self._transport.aclose()
+
+    def _explain(self, tracker: Tracker, error: Exception) -> Verdict:
+        """What it means that a request failed with `error`."""
+        match error:
+            case NoReply():
+                return self._no_reply(tracker, error)
+            case TimeoutError():
+                return self._no_reply(tracker, NoReply(Fault.TIMED_OUT, f"{self._origin} sent no whole reply in time"))
+            case CredentialsError():
+                refusal = tracker.error if tracker.renewed else None  # the 401 that made a new token necessary
+                return _refused(tracker.name, str(error), error, refusal)
+            case _:
+                return _refused(tracker.name, f"{type(error).__name__} in the transport or the credentials", error)
+
+    def _no_reply(self, tracker: Tracker, fault: NoReply) -> Verdict:
+        configured = self._origin != self._service.origin
+        return judge_fault(tracker.name, fault, reached=self._reached, configured=configured)
+
+
+def _refused(name: str, reason: str, cause: Exception, refusal: PollError | None = None) -> Refused:
+    error = PollError(name, reason) if refusal is None else PollError(name, reason, refusal.http_status, refusal.status)
+    error.__cause__ = cause
+    return Refused(error)

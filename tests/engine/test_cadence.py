@@ -1,0 +1,276 @@
+"""When a running operation is looked at again: the waits of `backoff`, those of broken generators, jitter and clipping."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Generator
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import backoff
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lro_poller.engine.cadence import DEFAULT_CADENCE, JITTER, Cadence, Steps, cadence_of, clip, jittered
+from lro_poller.errors import BackoffError
+from lro_poller.operation import Operation
+
+NAME = "operations/abc"
+RUNNING = Operation(NAME, False, None, b"{}", None, None)
+MANY = settings(max_examples=300, deadline=None, derandomize=True)
+
+
+def made(factory: Any) -> Cadence:
+    return cadence_of(factory)()
+
+
+def waits(cadence: Cadence, count: int) -> list[float]:
+    return [cadence.wait(attempt, RUNNING) for attempt in range(1, count + 1)]
+
+
+def giving(*values: Any) -> Callable[[], Generator[Any, Any, None]]:
+    """A generator function in the manner of `backoff`: the first value is thrown away."""
+
+    def generate() -> Generator[Any, Any, None]:
+        yield
+        for value in values:  # noqa: UP028 - `yield from` would pass what is sent on to the tuple
+            yield value
+
+    return generate
+
+
+def with_percent(percent: int) -> Operation:
+    return Operation.from_json(NAME, b'{"metadata": {"percent": %d}}' % percent)
+
+
+@pytest.mark.behaviour("B13")
+@pytest.mark.parametrize(
+    "factory, expected",
+    [
+        (backoff.expo, [1, 2, 4, 8, 16, 32]),
+        (functools.partial(backoff.expo, base=3, factor=0.5, max_value=10), [0.5, 1.5, 4.5, 10, 10, 10]),
+        (backoff.fibo, [1, 1, 2, 3, 5, 8]),
+        (functools.partial(backoff.fibo, max_value=4), [1, 1, 2, 3, 4, 4]),
+        (backoff.constant, [1, 1, 1, 1, 1, 1]),
+        (functools.partial(backoff.constant, interval=2.5), [2.5] * 6),
+        (functools.partial(backoff.constant, interval=[3, 1, 2]), [3, 1, 2, 2, 2, 2]),
+        (functools.partial(backoff.constant, interval=0), [0] * 6),
+        (functools.partial(backoff.runtime, value=lambda operation: len(operation.name)), [14] * 6),
+        (giving(5), [5] * 6),
+        (giving(5, 0, 1e9), [5, 0, 1e9, 1e9, 1e9, 1e9]),
+    ],
+)
+def test_the_waits_are_those_of_the_generator(factory: Any, expected: list[float]) -> None:
+    assert waits(made(factory), 6) == expected
+
+
+@pytest.mark.behaviour("B13")
+def test_a_generator_that_ends_keeps_its_last_wait_for_ever() -> None:
+    cadence = made(giving(1, 7))
+    assert waits(cadence, 50)[-40:] == [7.0] * 40
+
+
+@pytest.mark.behaviour("B13")
+def test_runtime_sees_each_running_operation() -> None:
+    cadence = made(functools.partial(backoff.runtime, value=lambda operation: 100 - operation.metadata["percent"]))
+    seen = [cadence.wait(attempt, with_percent(10 * attempt)) for attempt in (1, 2, 3)]
+    assert seen == [90, 80, 70]
+
+
+@pytest.mark.behaviour("B13")
+def test_each_operation_has_a_generator_of_its_own() -> None:
+    make = cadence_of(backoff.expo)
+    first, second = make(), make()
+    assert waits(first, 4) == [1, 2, 4, 8]
+    assert waits(second, 2) == [1, 2]
+    assert first.wait(5, RUNNING) == 16
+
+
+@pytest.mark.behaviour("B13")
+def test_a_generator_is_not_made_before_its_first_wait() -> None:
+    made_by_now: list[str] = []
+
+    def factory() -> Generator[Any, Any, None]:
+        made_by_now.append("one")
+        return giving(1)()
+
+    cadence = made(factory)
+    assert made_by_now == []
+    waits(cadence, 3)
+    assert made_by_now == ["one"]
+
+
+@pytest.mark.behaviour("B11", "B13")
+def test_after_a_resumption_the_waits_go_on_where_they_stood() -> None:
+    cadence = made(backoff.expo)
+    assert cadence.wait(5, RUNNING) == 16
+    assert cadence.wait(6, RUNNING) == 32
+
+
+def test_asking_twice_for_one_attempt_gives_the_same_wait() -> None:
+    cadence = made(backoff.expo)
+    assert [cadence.wait(3, RUNNING), cadence.wait(3, RUNNING), cadence.wait(4, RUNNING)] == [4, 4, 8]
+
+
+@pytest.mark.behaviour("B13")
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        math.nan,
+        math.inf,
+        -math.inf,
+        -1,
+        -1e-9,
+        True,
+        False,
+        "5",
+        "soon",
+        b"5",
+        [5],
+        (5,),
+        5j,
+        Decimal(5),
+        Fraction(5),
+        object,
+    ],
+)
+@pytest.mark.parametrize("before", [0, 1, 3])
+def test_a_wait_that_is_no_number_of_seconds_is_an_error_that_names_the_operation(before: int, value: Any) -> None:
+    cadence = made(giving(*[1] * before, value))
+    assert waits(cadence, before) == [1] * before
+    with pytest.raises(BackoffError, match=r"gave .*; a wait is a finite number of seconds, 0 or more$") as caught:
+        cadence.wait(before + 1, RUNNING)
+    assert caught.value.name == NAME
+    assert str(caught.value).startswith(f"{NAME}: ")
+
+
+@pytest.mark.behaviour("B13")
+@pytest.mark.parametrize(
+    "factory, reason, cause",
+    [
+        (giving(), "ended without giving a single wait", None),
+        (lambda: iter(()), "ended without giving a single wait", None),
+        (lambda: (1 / 0 for _ in range(3)), "raised ZeroDivisionError", ZeroDivisionError),
+        (lambda: 5, "raised TypeError", TypeError),
+        (lambda: None, "raised TypeError", TypeError),
+        (lambda: iter([None, 1]), "raised AttributeError", AttributeError),
+        (lambda needed: needed, "raised TypeError", TypeError),
+        (functools.partial(backoff.constant, nonsense=1), "raised TypeError", TypeError),
+        (functools.partial(backoff.runtime, value=lambda operation: operation.missing), "raised Attr", AttributeError),
+    ],
+)
+def test_a_generator_that_fails_is_an_error_that_names_the_operation(
+    factory: Any, reason: str, cause: type[Exception] | None
+) -> None:
+    with pytest.raises(BackoffError) as caught:
+        made(factory).wait(1, RUNNING)
+    assert caught.value.name == NAME
+    assert caught.value.reason.startswith(reason)
+    assert type(caught.value.__cause__) is (cause or type(None))
+
+
+@pytest.mark.behaviour("B13")
+def test_a_generator_may_fail_after_good_waits() -> None:
+    cadence = made(lambda: (None if n == 0 else 6 / (3 - n) for n in itertools.count()))
+    assert waits(cadence, 2) == [3, 6]
+    with pytest.raises(BackoffError, match="raised ZeroDivisionError"):
+        cadence.wait(3, RUNNING)
+
+
+@pytest.mark.behaviour("B13", "B19")
+@pytest.mark.xfail(strict=True, reason="float() of a whole number beyond 1.8e308 raises OverflowError")
+def test_a_whole_number_too_large_for_a_wait_is_an_error_that_names_the_operation() -> None:
+    with pytest.raises(BackoffError):
+        made(giving(10**400)).wait(1, RUNNING)
+
+
+@pytest.mark.behaviour("B13", "B19")
+@pytest.mark.xfail(strict=True, reason="the text of the error is made of a repr that may raise")
+def test_a_wait_that_cannot_even_be_shown_is_an_error_that_names_the_operation() -> None:
+    class Unspeakable:
+        def __repr__(self) -> str:
+            raise RuntimeError("no")
+
+    with pytest.raises(BackoffError):
+        made(giving(Unspeakable())).wait(1, RUNNING)
+
+
+@pytest.mark.parametrize("factory", [5, "expo", 1.5, [1, 2], backoff.expo()])
+def test_what_makes_no_generator_is_refused_beforehand(factory: Any) -> None:
+    with pytest.raises(TypeError, match="backoff must be a function that makes a wait generator"):
+        cadence_of(factory)
+
+
+@pytest.mark.behaviour("B13")
+def test_by_default_waits_grow_by_half_from_one_second_to_twenty() -> None:
+    expected = [1, 1.5, 2.25, 3.375, 5.0625, 7.59375, 11.390625, 17.0859375, 20, 20, 20, 20, 20]
+    assert waits(made(None), 13) == expected
+    assert made(None) is DEFAULT_CADENCE
+    assert DEFAULT_CADENCE.wait(10**9, RUNNING) == 20
+
+
+def test_steps_keep_to_their_last_wait() -> None:
+    assert waits(Steps((3.0, 1.0)), 4) == [3, 1, 1, 1]
+
+
+@pytest.mark.behaviour("B13")
+@given(wait=st.floats(0, 1e9), random=st.floats(0, 1, exclude_max=True))
+@MANY
+def test_jitter_moves_a_wait_by_a_tenth_of_itself_at_most(wait: float, random: float) -> None:
+    assert 0.9 * wait <= jittered(wait, random) * (1 + 1e-12)
+    assert jittered(wait, random) <= 1.1 * wait * (1 + 1e-12)
+
+
+@pytest.mark.behaviour("B13")
+@pytest.mark.parametrize("random, wait", [(0.0, 9.0), (0.25, 9.5), (0.5, 10.0), (0.75, 10.5)])
+def test_jitter_is_spread_evenly_to_either_side(random: float, wait: float) -> None:
+    assert JITTER == 0.1
+    assert jittered(10.0, random) == pytest.approx(wait)
+
+
+@pytest.mark.behaviour("B10")
+@pytest.mark.parametrize(
+    "due, now, deadline, lead, poll_at",
+    [
+        (10, 0, None, 1, 10),
+        (10, 0, 20, 1, 10),
+        (10, 0, 11, 1, 10),
+        (10, 0, 10.5, 1, 9.5),
+        (10, 0, 10, 1, 9),
+        (100, 0, 10, 1, 9),
+        (math.inf, 0, 10, 1, 9),
+        (10, 8, 10, 1, 9),
+        (10, 9, 10, 1, 10),
+        (10, 9.5, 10, 1, 10),
+        (9.7, 9.2, 10, 1, 9.7),
+        (10, 0, 0.5, 1, 10),
+    ],
+)
+def test_the_last_wait_is_clipped_so_that_a_last_poll_lands_before_the_deadline(
+    due: float, now: float, deadline: float | None, lead: float, poll_at: float
+) -> None:
+    assert clip(due, now, deadline, lead) == poll_at
+
+
+@pytest.mark.behaviour("B10")
+@given(
+    now=st.floats(0, 1e6),
+    wait=st.floats(0, 1e6),
+    left=st.floats(0, 1e6),
+    lead=st.floats(0.02, 60),
+)
+@MANY
+def test_clipping_never_delays_a_poll_and_never_makes_it_overdue(
+    now: float, wait: float, left: float, lead: float
+) -> None:
+    due, deadline = now + wait, now + left
+    poll_at = clip(due, now, deadline, lead)
+    assert now <= poll_at <= due
+    assert poll_at == due or poll_at == deadline - lead
+    if deadline - lead > now:
+        assert poll_at <= deadline - lead

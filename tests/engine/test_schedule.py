@@ -1,0 +1,180 @@
+"""The schedule against a plain sorted list, in any order of calls, and that it forgets what was taken out."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import math
+import weakref
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lro_poller.engine.schedule import Schedule
+
+MANY = settings(max_examples=250, deadline=None, derandomize=True)
+
+
+@dataclasses.dataclass(eq=False)
+class Item:
+    number: int
+    ticket: int = 0
+
+
+class SortedList:
+    """What a schedule is meant to be: a list of (when, turn, number), sorted."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[float, int, int]] = []
+        self.turn = 0
+
+    def put(self, number: int, when: float) -> None:
+        self.remove(number)
+        self.turn += 1
+        self.entries = sorted([*self.entries, (when, self.turn, number)])
+
+    def remove(self, number: int) -> None:
+        self.entries = [entry for entry in self.entries if entry[2] != number]
+
+    def next_time(self) -> float | None:
+        return self.entries[0][0] if self.entries else None
+
+    def pop_due(self, now: float) -> int | None:
+        if not self.entries or self.entries[0][0] > now:
+            return None
+        return self.entries.pop(0)[2]
+
+    def count_due(self, now: float) -> int:
+        return len([entry for entry in self.entries if entry[0] <= now])
+
+
+numbers = st.integers(0, 7)
+times = st.integers(-3, 12).map(float) | st.sampled_from([0.5, 1e-9, 1e9, math.inf, -math.inf])
+calls = st.one_of(
+    st.tuples(st.just("put"), numbers, times),
+    st.tuples(st.just("shuffle"), numbers, times),
+    st.tuples(st.just("remove"), numbers, times),
+    st.tuples(st.just("pop"), numbers, times),
+)
+
+
+def put(schedule: Schedule[Item], *whens: float) -> list[Item]:
+    items = [Item(number) for number in range(len(whens))]
+    for item, when in zip(items, whens, strict=True):
+        schedule.put(item, when)
+    return items
+
+
+def drain(schedule: Schedule[Item], now: float = math.inf) -> list[int]:
+    taken = []
+    while (item := schedule.pop_due(now)) is not None:
+        taken.append(item.number)
+    return taken
+
+
+@pytest.mark.behaviour("B23")
+@given(script=st.lists(calls, max_size=40))
+@MANY
+def test_a_schedule_is_a_sorted_list_under_any_order_of_calls(script: list[tuple[str, int, float]]) -> None:
+    schedule: Schedule[Item] = Schedule()
+    model = SortedList()
+    items = [Item(number) for number in range(8)]
+    for call, number, time in script:
+        if call == "put":
+            schedule.put(items[number], time)
+            model.put(number, time)
+        elif call == "shuffle":  # as often as it takes to be swept
+            for step in range(40):
+                schedule.put(items[number], time + step % 7)
+                model.put(number, time + step % 7)
+        elif call == "remove":
+            schedule.remove(items[number])
+            model.remove(number)
+        else:
+            taken = schedule.pop_due(time)
+            assert (None if taken is None else taken.number) == model.pop_due(time)
+        assert len(schedule) == len(model.entries)
+        assert schedule.next_time() == model.next_time()
+        assert schedule.count_due(time) == model.count_due(time)
+        assert {item.number for item in items if item.ticket} == {entry[2] for entry in model.entries}
+    assert drain(schedule) == [number for _, _, number in model.entries]
+
+
+def test_an_empty_schedule_has_nothing_to_give() -> None:
+    schedule: Schedule[Item] = Schedule()
+    assert len(schedule) == 0
+    assert schedule.next_time() is None
+    assert schedule.pop_due(math.inf) is None
+    assert schedule.count_due(math.inf) == 0
+
+
+@pytest.mark.behaviour("B23")
+def test_the_longest_overdue_goes_first_and_ties_go_by_turn() -> None:
+    schedule: Schedule[Item] = Schedule()
+    put(schedule, 3.0, 1.0, 2.0, 1.0, 1.0)
+    assert drain(schedule, 2.5) == [1, 3, 4, 2]
+    assert schedule.next_time() == 3.0
+
+
+def test_what_is_due_later_stays() -> None:
+    schedule: Schedule[Item] = Schedule()
+    (item,) = put(schedule, 5.0)
+    assert schedule.pop_due(4.999) is None
+    assert schedule.pop_due(5.0) is item
+    assert schedule.pop_due(5.0) is None
+
+
+@pytest.mark.behaviour("B15")
+def test_putting_an_item_in_again_moves_it_forwards_and_backwards() -> None:
+    schedule: Schedule[Item] = Schedule()
+    items = put(schedule, 1.0, 2.0, 3.0)
+    schedule.put(items[2], 0.0)
+    schedule.put(items[0], 9.0)
+    assert len(schedule) == 3
+    assert drain(schedule) == [2, 1, 0]
+
+
+def test_removing_what_is_not_in_changes_nothing() -> None:
+    schedule: Schedule[Item] = Schedule()
+    items = put(schedule, 1.0, 2.0)
+    schedule.remove(Item(7))
+    schedule.remove(items[0])
+    schedule.remove(items[0])
+    assert len(schedule) == 1
+    assert drain(schedule) == [1]
+
+
+def test_an_item_that_was_taken_out_may_be_put_in_again() -> None:
+    schedule: Schedule[Item] = Schedule()
+    (item,) = put(schedule, 1.0)
+    assert schedule.pop_due(1.0) is item
+    schedule.put(item, 2.0)
+    schedule.remove(item)
+    schedule.put(item, 3.0)
+    assert schedule.next_time() == 3.0
+    assert drain(schedule) == [0]
+
+
+@pytest.mark.behaviour("B24")
+def test_what_was_removed_is_let_go() -> None:
+    schedule: Schedule[Item] = Schedule()
+    items = put(schedule, *map(float, range(1_000)))
+    alive = [weakref.ref(item) for item in items]
+    for item in items[10:]:
+        schedule.remove(item)
+    del items, item
+    gc.collect()
+    assert len(schedule) == 10
+    assert sum(ref() is not None for ref in alive) < 100
+
+
+@pytest.mark.behaviour("B24")
+def test_an_item_that_is_moved_for_ever_costs_no_memory() -> None:
+    schedule: Schedule[Item] = Schedule()
+    (item,) = put(schedule, 0.0)
+    before = len(gc.get_referrers(item))
+    for step in range(10_000):
+        schedule.put(item, float(step))
+    assert len(schedule) == 1
+    assert len(gc.get_referrers(item)) - before < 100

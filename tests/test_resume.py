@@ -1,0 +1,120 @@
+"""Tokens to resume from: they come back as they went, and anything else is refused with a reason."""
+
+from __future__ import annotations
+
+import json
+import string
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lro_poller.resume import Token
+
+SERVICE = "workspaceevents:v1beta"
+ORIGIN = "https://workspaceevents.googleapis.com"
+TOKEN = Token(SERVICE, ORIGIN, "operations/abc", 7)
+MANY = settings(max_examples=200, deadline=None, derandomize=True)
+
+
+def written(**changes: Any) -> str:
+    fields = {"lro_poller": 1, "service": SERVICE, "origin": ORIGIN, "name": "operations/abc", "sightings": 7}
+    return json.dumps({key: value for key, value in (fields | changes).items() if value is not ...})
+
+
+@pytest.mark.behaviour("B11", "B21")
+def test_a_token_is_one_line_of_json_with_a_version_and_nothing_else() -> None:
+    text = TOKEN.write()
+    assert "\n" not in text
+    assert json.loads(text) == {
+        "lro_poller": 1,
+        "service": SERVICE,
+        "origin": ORIGIN,
+        "name": "operations/abc",
+        "sightings": 7,
+    }
+
+
+@pytest.mark.behaviour("B11", "B21")
+@given(name=st.text(st.characters(exclude_categories=["Cs"])), sightings=st.integers(0, 2**31 - 1))
+@MANY
+def test_what_was_written_is_read_back(name: str, sightings: int) -> None:
+    token = Token(SERVICE, ORIGIN, name, sightings)
+    assert Token.read(token.write(), SERVICE, ORIGIN) == token
+
+
+@pytest.mark.parametrize("text", [written(), written(sightings=...), f" {written()}\n"])
+def test_a_token_written_elsewhere_is_read(text: str) -> None:
+    token = Token.read(text, SERVICE, ORIGIN)
+    assert (token.service, token.origin, token.name) == (SERVICE, ORIGIN, "operations/abc")
+    assert token.sightings == json.loads(text).get("sightings", 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "operations/abc",
+        "null",
+        "[]",
+        "{}",
+        "\ud800",
+        "[" * 100_000,
+        written()[:-1],
+        written(lro_poller=2),
+        written(lro_poller="1"),
+        written(name=...),
+        written(name=5),
+        written(name=None),
+        written(service=...),
+        written(origin=...),
+        written(sightings=-1),
+        written(sightings=2**31),
+        written(sightings=2**70),
+        written(sightings=1.5),
+        written(sightings="7"),
+        written(sightings=True),
+        written(sightings=None),
+        written(added_later=1),
+    ],
+)
+def test_what_is_no_token_of_this_version_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="^not a token of this version of lro-poller"):
+        Token.read(text, SERVICE, ORIGIN)
+
+
+@pytest.mark.xfail(strict=True, reason="msgspec does not ask for the tag of a struct that stands alone")
+def test_a_token_without_a_version_is_refused() -> None:
+    with pytest.raises(ValueError, match="^not a token of this version of lro-poller"):
+        Token.read(written(lro_poller=...), SERVICE, ORIGIN)
+
+
+@pytest.mark.behaviour("B25")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"service": "workspaceevents:v1"},
+        {"origin": "https://evil.example"},
+        {"origin": ORIGIN + "/"},
+        {"origin": "http://workspaceevents.googleapis.com"},
+    ],
+)
+def test_a_token_of_another_service_or_origin_is_refused_and_both_are_named(changes: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="^the token is of ") as caught:
+        Token.read(written(**changes), SERVICE, ORIGIN)
+    for named in (SERVICE, ORIGIN, *changes.values()):
+        assert named in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [None, 5, b"{}", {}, TOKEN])
+def test_what_is_no_text_is_a_type_error(value: Any) -> None:
+    with pytest.raises(TypeError, match=f"a token is a text, not {type(value).__name__}"):
+        Token.read(value, SERVICE, ORIGIN)
+
+
+@given(text=st.text() | st.text(string.printable).map(lambda text: written(name=text)).map(lambda text: text[1:]))
+@MANY
+def test_any_other_text_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError):
+        Token.read(text, SERVICE, ORIGIN)

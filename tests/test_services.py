@@ -1,0 +1,134 @@
+"""Services: the paths, names, scopes and quotas of what there is to poll, as the API's own pages state them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from lro_poller.errors import InvalidOperationName
+from lro_poller.names import NamePattern
+from lro_poller.operation import Operation
+from lro_poller.services import SERVICES, WORKSPACE_EVENTS, WORKSPACE_EVENTS_V1, Quota, Service, find
+
+AUTH = "https://www.googleapis.com/auth/"
+EXAMPLE = Service("example", "v2", "https://example.com", scopes=("scope.a", "scope.b"))
+
+
+@pytest.mark.parametrize(
+    "text, service",
+    [("workspaceevents:v1beta", WORKSPACE_EVENTS), ("workspaceevents:v1", WORKSPACE_EVENTS_V1)],
+)
+def test_a_service_is_found_by_its_text_and_by_itself(text: str, service: Service) -> None:
+    assert find(text) is service
+    assert find(service) is service
+    assert service.id == text
+
+
+def test_a_service_that_is_not_listed_is_taken_as_it_is() -> None:
+    assert find(EXAMPLE) is EXAMPLE
+    assert EXAMPLE.id not in SERVICES
+
+
+@pytest.mark.parametrize("text", ["", "workspaceevents", "workspaceevents:v2", "WORKSPACEEVENTS:v1", "nothing"])
+def test_an_unknown_text_is_refused_and_the_known_are_listed(text: str) -> None:
+    with pytest.raises(ValueError, match=r"known: workspaceevents:v1beta, workspaceevents:v1$") as caught:
+        find(text)
+    assert repr(text) in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [None, 5, b"workspaceevents:v1", ["workspaceevents:v1"]])
+def test_what_is_neither_text_nor_service_is_a_type_error(value: Any) -> None:
+    with pytest.raises(TypeError, match="service must be a Service or a text"):
+        find(value)
+
+
+@pytest.mark.behaviour("B25")
+@pytest.mark.parametrize(
+    "service, name, path",
+    [
+        (WORKSPACE_EVENTS, "operations/abc", "/v1beta/operations/abc"),
+        (WORKSPACE_EVENTS_V1, "operations/a/b", "/v1/operations/a/b"),
+        (WORKSPACE_EVENTS, "operations/a=:ü 1%", "/v1beta/operations/a%3D%3A%C3%BC%201%25"),
+        (EXAMPLE, "operations/abc", "/v2/operations/abc"),
+    ],
+)
+def test_the_path_of_a_poll_is_the_version_and_the_encoded_name(service: Service, name: str, path: str) -> None:
+    assert service.path(service.names.check(name)) == path
+
+
+def test_workspace_events_is_polled_where_its_reference_says() -> None:
+    assert WORKSPACE_EVENTS.origin == WORKSPACE_EVENTS_V1.origin == "https://workspaceevents.googleapis.com"
+    assert WORKSPACE_EVENTS.names == WORKSPACE_EVENTS_V1.names == NamePattern("operations/**")
+    assert WORKSPACE_EVENTS.quota == WORKSPACE_EVENTS_V1.quota == Quota(600, 60)
+
+
+@pytest.mark.behaviour("B17")
+def test_the_scopes_of_v1beta_are_those_of_its_reference_page() -> None:
+    listed = """
+        chat.bot chat.spaces chat.spaces.readonly chat.messages chat.messages.readonly chat.messages.reactions
+        chat.messages.reactions.readonly chat.memberships chat.memberships.readonly meet.space.created
+        meetings.space.created meetings.space.readonly drive drive.file drive.metadata drive.metadata.readonly
+        drive.readonly
+    """.split()
+    assert sorted(WORKSPACE_EVENTS.scopes) == sorted(AUTH + scope for scope in listed)
+
+
+@pytest.mark.parametrize("service", SERVICES.values(), ids=list(SERVICES))
+def test_every_scope_is_listed_once_and_allows_the_poll(service: Service) -> None:
+    assert len(set(service.scopes)) == len(service.scopes)
+    assert all(scope.startswith(AUTH) and ".app" not in scope for scope in service.scopes)
+
+
+@pytest.mark.parametrize(
+    "scopes, chosen",
+    [
+        ("scope.a", ("scope.a",)),
+        (["scope.b"], ("scope.b",)),
+        (("scope.a", "scope.b"), ("scope.a", "scope.b")),
+        (iter(["scope.a"]), ("scope.a",)),
+    ],
+)
+def test_scopes_that_allow_the_poll_are_taken(scopes: Any, chosen: tuple[str, ...]) -> None:
+    assert EXAMPLE.check_scopes(scopes) == chosen
+
+
+@pytest.mark.behaviour("B17")
+@pytest.mark.parametrize(
+    "scopes, named",
+    [
+        ("scope.c", "'scope.c' does not allow"),
+        (["scope.a", "scope.c", "x"], "'scope.c', 'x' does not allow"),
+        ([], "no scope"),
+        ("", "'' does not allow"),
+    ],
+)
+def test_scopes_that_do_not_allow_the_poll_are_refused_and_those_that_do_are_listed(scopes: Any, named: str) -> None:
+    with pytest.raises(ValueError, match=r"example:v2; any one of these does: scope\.a, scope\.b$") as caught:
+        EXAMPLE.check_scopes(scopes)
+    assert str(caught.value).startswith(named)
+
+
+@pytest.mark.parametrize("polls, seconds", [(0, 60), (-1, 60), (1, 0), (1, -1), (1, math.inf), (1, math.nan)])
+def test_a_quota_that_allows_nothing_is_refused(polls: int, seconds: float) -> None:
+    with pytest.raises(ValueError, match="at least one poll in a finite time"):
+        Quota(polls, seconds)
+
+
+def test_a_service_says_which_names_it_has() -> None:
+    service = Service("example", "v1", "https://example.com", names=NamePattern("projects/*/operations/*"))
+    assert service.names.check("projects/p/operations/a") == "projects/p/operations/a"
+    with pytest.raises(InvalidOperationName):
+        service.names.check("operations/a")
+
+
+def test_a_service_reads_replies_as_aip_151_says_unless_told_otherwise() -> None:
+    assert EXAMPLE.dialect("operations/a", b'{"done": true}') == Operation(
+        "operations/a", True, None, b'{"done": true}', None, None
+    )
+
+
+def test_a_service_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        EXAMPLE.origin = "https://evil.example"  # type: ignore[misc]
