@@ -80,13 +80,13 @@ def test_a_token_written_elsewhere_is_read(text: str) -> None:
     ],
 )
 def test_what_is_no_token_of_this_version_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="^not a token of this version of lro-poller"):
+    with pytest.raises(ValueError, match=r"^not a token of this version of lro-poller"):
         Token.read(text, SERVICE, ORIGIN)
 
 
 @pytest.mark.xfail(strict=True, reason="msgspec does not ask for the tag of a struct that stands alone")
 def test_a_token_without_a_version_is_refused() -> None:
-    with pytest.raises(ValueError, match="^not a token of this version of lro-poller"):
+    with pytest.raises(ValueError, match=r"^not a token of this version of lro-poller"):
         Token.read(written(lro_poller=...), SERVICE, ORIGIN)
 
 
@@ -101,7 +101,7 @@ def test_a_token_without_a_version_is_refused() -> None:
     ],
 )
 def test_a_token_of_another_service_or_origin_is_refused_and_both_are_named(changes: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="^the token is of ") as caught:
+    with pytest.raises(ValueError, match=r"^the token is of ") as caught:
         Token.read(written(**changes), SERVICE, ORIGIN)
     for named in (SERVICE, ORIGIN, *changes.values()):
         assert named in str(caught.value)

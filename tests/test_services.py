@@ -66,12 +66,25 @@ def test_workspace_events_is_polled_where_its_reference_says() -> None:
 
 @pytest.mark.behaviour("B17")
 def test_the_scopes_of_v1beta_are_those_of_its_reference_page() -> None:
-    listed = """
-        chat.bot chat.spaces chat.spaces.readonly chat.messages chat.messages.readonly chat.messages.reactions
-        chat.messages.reactions.readonly chat.memberships chat.memberships.readonly meet.space.created
-        meetings.space.created meetings.space.readonly drive drive.file drive.metadata drive.metadata.readonly
-        drive.readonly
-    """.split()
+    listed = [
+        "chat.bot",
+        "chat.spaces",
+        "chat.spaces.readonly",
+        "chat.messages",
+        "chat.messages.readonly",
+        "chat.messages.reactions",
+        "chat.messages.reactions.readonly",
+        "chat.memberships",
+        "chat.memberships.readonly",
+        "meet.space.created",
+        "meetings.space.created",
+        "meetings.space.readonly",
+        "drive",
+        "drive.file",
+        "drive.metadata",
+        "drive.metadata.readonly",
+        "drive.readonly",
+    ]
     assert sorted(WORKSPACE_EVENTS.scopes) == sorted(AUTH + scope for scope in listed)
 
 

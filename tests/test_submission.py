@@ -65,8 +65,9 @@ def failed() -> operations_pb2.Operation:
     return operations_pb2.Operation(name=NAME, done=True, error=status)
 
 
-def in_api_core(message: operations_pb2.Operation) -> api_core.Operation:
-    return api_core.Operation(message, never, never, Subscription)
+def in_api_core(message: operations_pb2.Operation) -> Any:
+    client_library: Any = api_core  # it has no annotations
+    return client_library.Operation(message, never, never, Subscription)
 
 
 @pytest.mark.behaviour("B5")

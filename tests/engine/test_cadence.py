@@ -20,6 +20,7 @@ from lro_poller.errors import BackoffError
 from lro_poller.operation import Operation
 
 NAME = "operations/abc"
+CONSTANT: Any = backoff.constant
 RUNNING = Operation(NAME, False, None, b"{}", None, None)
 MANY = settings(max_examples=300, deadline=None, derandomize=True)
 
@@ -56,7 +57,7 @@ def with_percent(percent: int) -> Operation:
         (backoff.fibo, [1, 1, 2, 3, 5, 8]),
         (functools.partial(backoff.fibo, max_value=4), [1, 1, 2, 3, 4, 4]),
         (backoff.constant, [1, 1, 1, 1, 1, 1]),
-        (functools.partial(backoff.constant, interval=2.5), [2.5] * 6),
+        (functools.partial(backoff.constant, interval=[2.5]), [2.5] * 6),
         (functools.partial(backoff.constant, interval=[3, 1, 2]), [3, 1, 2, 2, 2, 2]),
         (functools.partial(backoff.constant, interval=0), [0] * 6),
         (functools.partial(backoff.runtime, value=lambda operation: len(operation.name)), [14] * 6),
@@ -160,7 +161,7 @@ def test_a_wait_that_is_no_number_of_seconds_is_an_error_that_names_the_operatio
         (lambda: None, "raised TypeError", TypeError),
         (lambda: iter([None, 1]), "raised AttributeError", AttributeError),
         (lambda needed: needed, "raised TypeError", TypeError),
-        (functools.partial(backoff.constant, nonsense=1), "raised TypeError", TypeError),
+        (lambda: CONSTANT(nonsense=1), "raised TypeError", TypeError),
         (functools.partial(backoff.runtime, value=lambda operation: operation.missing), "raised Attr", AttributeError),
     ],
 )
