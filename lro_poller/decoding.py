@@ -7,6 +7,7 @@ says otherwise, and no library that a caller's type comes from is imported here.
 from __future__ import annotations
 
 import dataclasses
+import types
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -14,6 +15,7 @@ import msgspec
 
 from .errors import DecodeError
 from .operation import Operation
+from .status import any_type
 
 __all__ = ["Decoder", "decode_response", "decoder_of"]
 
@@ -67,7 +69,7 @@ def msgspec_decoder(kind: Any) -> Decoder:
 
 def _is_msgspec_type(decode: Any) -> bool:
     if not isinstance(decode, type):
-        return hasattr(decode, "__origin__")  # dict[str, int], list[Thing]
+        return hasattr(decode, "__origin__") or isinstance(decode, types.UnionType)  # dict[str, int], A | B
     return (
         issubclass(decode, msgspec.Struct)
         or dataclasses.is_dataclass(decode)
@@ -80,6 +82,10 @@ def _parse_protobuf(operation: Operation, message: Any) -> Any:
     from google.protobuf import json_format  # installed: the caller's message class comes from it
 
     value = operation.response
-    if isinstance(value, dict):
+    if not isinstance(value, dict):
+        raise TypeError(f"the response is no object but a {type(value).__name__}")
+    if any_type(value).startswith("google.protobuf.") and "value" in value:
+        value = value["value"]  # how an Any holds the types whose JSON is no object
+    else:
         value = {key: field for key, field in value.items() if key != "@type"}
     return json_format.ParseDict(value, message, ignore_unknown_fields=True)

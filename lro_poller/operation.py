@@ -97,7 +97,7 @@ class Operation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
             if value.get(field) is not None and not isinstance(value[field], Mapping):
                 raise ValueError(f"not an Operation: {field} must be an object, not {type(value[field]).__name__}")
         try:
-            body = msgspec.json.encode(value)
+            body = msgspec.json.encode(value, enc_hook=_plain)
         except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"not an Operation: {error}") from error
         return cls.from_json(name, body)
@@ -135,6 +135,13 @@ class Operation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         else:
             state = "succeeded"
         return f"<Operation {self.name} {state}>"
+
+
+def _plain(value: Any) -> Any:
+    """A mapping that is no dict, as a dict."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def _json(raw: bytes | msgspec.Raw) -> Any:

@@ -6,18 +6,21 @@ so that one written today can be read, or refused with a reason, tomorrow.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 __all__ = ["Token"]
 
 
-class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=1, tag_field="lro_poller"):
+class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where a wait stood.
 
     Attributes:
         service: `workspaceevents:v1beta`.
         origin: Where it was polled.
         name: The operation.
+        version: Of this format.
         sightings: How many polls found it running: where its backoff stands.
     """
 
@@ -25,6 +28,7 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=1, tag_
     origin: str
     name: str
     sightings: int = 0
+    version: Literal[1] = msgspec.field(name="lro_poller")
 
     def write(self) -> str:
         """The token as one line of text. It holds no credentials."""

@@ -177,7 +177,13 @@ class Runner:
 
     def token(self, tracker: Tracker) -> str:
         """What resumes the wait for this operation."""
-        return Token(self._service.id, self._origin, tracker.name, tracker.sightings).write()
+        return Token(
+            version=1,
+            service=self._service.id,
+            origin=self._origin,
+            name=tracker.name,
+            sightings=tracker.sightings,
+        ).write()
 
     def pending(self) -> list[OperationFuture[Any]]:
         """The futures that have no outcome yet."""

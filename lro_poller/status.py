@@ -212,6 +212,10 @@ class Status(msgspec.Struct, frozen=True):
     message: str = ""
     details: tuple[Any, ...] = ()
 
+    def __repr__(self) -> str:
+        """Without the details, which are JSON of the service's."""
+        return f"<Status {self.code_name}, {len(self.details)} details>"
+
     @property
     def code_name(self) -> str:
         """`NOT_FOUND` and the like; `CODE_99` for a number outside google.rpc.Code."""
@@ -253,7 +257,7 @@ class Status(msgspec.Struct, frozen=True):
         inner = value.get("error", value) if isinstance(value, dict) else None
         status = cls.read(inner if isinstance(inner, dict) else {})
         named = inner.get("status") if isinstance(inner, dict) else None
-        if isinstance(named, str) and named in Code.__members__:
+        if isinstance(named, str) and named in Code.__members__ and named != "OK":
             code = Code[named]
         elif 0 < status.code <= Code.UNAUTHENTICATED:
             code = Code(status.code)
@@ -280,8 +284,11 @@ def _read_detail(value: Any) -> Any:
         return value if seconds is None else RetryInfo(seconds)
     if kind not in _DETAILS:
         return value
+    cls = _DETAILS[kind]
+    if len(value) > 1 and not value.keys() & set(cls.__struct_encode_fields__):
+        return value  # packed, or spelled otherwise: typed, it would be empty
     try:
-        return msgspec.convert(value, _DETAILS[kind])
+        return msgspec.convert(value, cls)
     except (msgspec.ValidationError, RecursionError):
         return value
 

@@ -28,7 +28,9 @@ class Behaviours:
             numbers = {number for mark in item.iter_markers("behaviour") for number in mark.args}
             unknown = numbers - PROMISES.keys()
             if unknown:
-                raise pytest.UsageError(f"{item.nodeid} shows {sorted(unknown)}, which docs/behaviours.md does not list")
+                raise pytest.UsageError(
+                    f"{item.nodeid} shows {sorted(unknown)}, which docs/behaviours.md does not list"
+                )
             self.of_test[item.nodeid] = numbers
         items[:] = [item for item in items if self.of_test[item.nodeid]]
 
@@ -48,7 +50,7 @@ class Behaviours:
         missing = [number for number in PROMISES if not self.outcomes[number]]
         if missing:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-            print(f"\nno test shows {', '.join(missing)}")
+            session.config.get_terminal_writer().line(f"\nno test shows {', '.join(missing)}")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 
 import backoff
 import pytest
-from .conftest import make_poller
 
 import lro_poller
 from lro_poller import Code, InvalidOperationName, OperationPoller, PollerClosed, PollError, PollTimeout
 from lro_poller.testing import Emulator, Hang, HttpError, WrongName
+
+from .conftest import make_poller
 
 EVERY_SECOND = functools.partial(backoff.constant, interval=1)
 

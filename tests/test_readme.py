@@ -35,7 +35,7 @@ def test_the_first_example_runs_as_it_stands(
             lro_poller.OperationPoller, endpoint=emulator.origin, credentials=AnonymousCredentials()
         )
         monkeypatch.setattr(lro_poller, "OperationPoller", here)
-        exec(compile(EXAMPLES[0], "README.md", "exec"), {"__name__": "__main__"})  # noqa: S102 - it is ours
+        exec(compile(EXAMPLES[0], "README.md", "exec"), {"__name__": "__main__"})
     assert capsys.readouterr().out == printed + "\n"
 
 
@@ -43,7 +43,7 @@ def test_the_example_of_the_emulator_runs_as_it_stands() -> None:
     head, body = EXAMPLES[2].split("\n\n", 1)
     source = f"{head}\nasync def example():\n" + "".join(f"    {line}\n" for line in body.splitlines())
     scope: dict[str, Any] = {}
-    exec(compile(source, "README.md", "exec"), scope)  # noqa: S102 - it is ours
+    exec(compile(source, "README.md", "exec"), scope)
     asyncio.run(scope["example"]())
 
 

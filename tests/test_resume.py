@@ -14,7 +14,7 @@ from lro_poller.resume import Token
 
 SERVICE = "workspaceevents:v1beta"
 ORIGIN = "https://workspaceevents.googleapis.com"
-TOKEN = Token(SERVICE, ORIGIN, "operations/abc", 7)
+TOKEN = Token(version=1, service=SERVICE, origin=ORIGIN, name="operations/abc", sightings=7)
 MANY = settings(max_examples=200, deadline=None, derandomize=True)
 
 
@@ -40,7 +40,7 @@ def test_a_token_is_one_line_of_json_with_a_version_and_nothing_else() -> None:
 @given(name=st.text(st.characters(exclude_categories=["Cs"])), sightings=st.integers(0, 2**31 - 1))
 @MANY
 def test_what_was_written_is_read_back(name: str, sightings: int) -> None:
-    token = Token(SERVICE, ORIGIN, name, sightings)
+    token = Token(version=1, service=SERVICE, origin=ORIGIN, name=name, sightings=sightings)
     assert Token.read(token.write(), SERVICE, ORIGIN) == token
 
 
@@ -84,7 +84,6 @@ def test_what_is_no_token_of_this_version_is_refused(text: str) -> None:
         Token.read(text, SERVICE, ORIGIN)
 
 
-@pytest.mark.xfail(strict=True, reason="msgspec does not ask for the tag of a struct that stands alone")
 def test_a_token_without_a_version_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^not a token of this version of lro-poller"):
         Token.read(written(lro_poller=...), SERVICE, ORIGIN)

@@ -195,6 +195,8 @@ class Tracker:
 
     def hear(self, verdict: Verdict) -> Effect:
         """Takes in what a poll brought; returns what has to be done."""
+        if self.state is State.ENDED:
+            return Effect.NOTHING
         if isinstance(verdict, Running | Ended):
             self.operation, self.error = verdict.operation, None
             self.failures = 0

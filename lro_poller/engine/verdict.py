@@ -144,6 +144,10 @@ def _judge_success(service: Service, name: str, reply: Reply) -> Verdict:
         operation = service.dialect(name, reply.body)
     except ValueError as error:
         return Setback(PollError(name, str(error), reply.status))
+    except Exception as error:  # a dialect of the caller's own, with a bug
+        refusal = PollError(name, f"{type(error).__name__} in the dialect of {service.id}", reply.status)
+        refusal.__cause__ = error
+        return Refused(refusal)
     return Ended(operation) if operation.done else Running(operation, retry_after(reply.headers))
 
 

@@ -129,12 +129,16 @@ class Emulator:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._listening = False
+        self._listening, self._loop = False, None
         await self._stack.aclose()
 
     def __enter__(self) -> Self:
         portal = self._thread.enter_context(start_blocking_portal())
-        self._thread.enter_context(portal.wrap_async_context_manager(self))
+        try:
+            self._thread.enter_context(portal.wrap_async_context_manager(self))
+        except BaseException:
+            self._thread.close()
+            raise
         return self
 
     def __exit__(
@@ -223,7 +227,7 @@ class Emulator:
         changed = self.subscriptions.changed(body, request.query.get("updateMask"), _wall())
         if _flag(request, "validateOnly"):
             return self._ended(request, "Update", changed)
-        return self._start(request, "Update", lambda: self.subscriptions.commit(changed))
+        return self._start(request, "Update", lambda: self.subscriptions.replace(changed))
 
     async def _delete(self, request: web.Request) -> web.Response:
         name = _name(request)
@@ -238,7 +242,7 @@ class Emulator:
 
     async def _reactivate(self, request: web.Request) -> web.Response:
         changed = self.subscriptions.reactivated(_name(request), _wall())
-        return self._start(request, "Reactivate", lambda: self.subscriptions.commit(changed))
+        return self._start(request, "Reactivate", lambda: self.subscriptions.replace(changed))
 
     async def _get_operation(self, request: web.Request) -> web.StreamResponse:
         operation = self.operations.get(request.match_info["name"])
@@ -247,7 +251,7 @@ class Emulator:
         fault = operation.next_fault()
         if fault is not None:
             return await fault.answer(request, _encode(operation.read(self._now())))
-        return web.Response(body=_encode(operation.read(self._now())), content_type="application/json")
+        return web.Response(body=_encode(operation.poll(self._now())), content_type="application/json")
 
     async def _cancel_operation(self, request: web.Request) -> web.Response:
         operation = self.operations.get(request.match_info["name"])
@@ -273,9 +277,8 @@ class Emulator:
             None,
             metadata={"@type": f"{package}.{verb}SubscriptionMetadata"},
             on_end=lambda: _as_any(package, effect()),
+            on_failure=on_failure,
         )
-        if operation.script.status is not None and on_failure is not None:
-            on_failure()
         return web.json_response(operation.read(self._now()))
 
     def _ended(self, request: web.Request, verb: str, result: Json | None) -> web.Response:
@@ -294,6 +297,7 @@ class Emulator:
         metadata: Json,
         response: Json | None = None,
         on_end: Callable[[], Json | None] | None = None,
+        on_failure: Callable[[], None] | None = None,
     ) -> ScriptedOperation:
         name = make_name(self._dice) if name is None else name
         if name in self.operations:
@@ -307,6 +311,7 @@ class Emulator:
             response=response,
             metadata=metadata,
             on_end=on_end,
+            on_failure=on_failure,
             chance=self._chance,
             dice=dice,
         )

@@ -107,6 +107,7 @@ class ScriptedOperation:
         response: dict[str, Any] | None,
         metadata: dict[str, Any],
         on_end: Callable[[], dict[str, Any] | None] | None,
+        on_failure: Callable[[], None] | None,
         chance: Chance,
         dice: random.Random,
     ) -> None:
@@ -119,6 +120,7 @@ class ScriptedOperation:
         self._response = response
         self._metadata = metadata
         self._on_end = on_end
+        self._on_failure = on_failure
         self._faults = iter(script.faults)
         self._chance = chance
         self._dice = dice
@@ -131,11 +133,16 @@ class ScriptedOperation:
         scripted = next(self._faults, missing)
         return self._chance.fault(self._dice) if scripted is missing else scripted  # type: ignore[return-value]
 
-    def read(self, now: float) -> dict[str, Any]:
-        """JSON of the operation, as a poll at `now` sees it."""
-        by_number = self.script.polls is not None and self._clean >= self.script.polls
+    def poll(self, now: float) -> dict[str, Any]:
+        """JSON of the operation, as a clean poll at `now` sees it."""
+        if self.script.polls is not None and self._clean >= self.script.polls:
+            self.end()
         self._clean += 1
-        if by_number or (self.ends is not None and now >= self.ends):
+        return self.read(now)
+
+    def read(self, now: float) -> dict[str, Any]:
+        """JSON of the operation at `now`, without counting as a poll."""
+        if self.ends is not None and now >= self.ends:
             self.end()
         shown: dict[str, Any] = {"name": self.name, "metadata": self._shown_metadata()}
         if self.over:
@@ -150,14 +157,17 @@ class ScriptedOperation:
         """Carries out what it was for, once."""
         if not self.over:
             self.over = True
+            if self.script.status is not None and self._on_failure is not None:
+                self._on_failure()
             if self.script.status is None and self._on_end is not None:
-                self._response = self._on_end()
+                made = self._on_end()
+                self._response = made if self.script.response is None else self.script.response
 
     def cancel(self, now: float) -> None:
         """Ends it with CANCELLED, unless it has ended already (AIP-151)."""
         if not self.over and not (self.ends is not None and now >= self.ends):
             self.script = Script(duration=0, error=Code.CANCELLED, metadata=self.script.metadata)
-            self.ends = now
+            self.end()
 
     def _shown_metadata(self) -> dict[str, Any]:
         scripted = self.script.metadata
@@ -165,7 +175,7 @@ class ScriptedOperation:
             return self._metadata
         if isinstance(scripted, dict):
             return scripted
-        return scripted[min(self._clean, len(scripted)) - 1]
+        return scripted[max(0, min(self._clean, len(scripted)) - 1)]
 
 
 def make_name(dice: random.Random) -> str:

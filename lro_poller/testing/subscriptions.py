@@ -90,6 +90,10 @@ class Subscriptions:
         self._by_name[subscription["name"]] = subscription
         return subscription
 
+    def replace(self, subscription: Json) -> Json:
+        """The subscription is so from now on, unless it was deleted in the meantime."""
+        return self.commit(subscription) if subscription["name"] in self._by_name else subscription
+
     def forget(self, subscription: Json) -> None:
         """The subscription will not come to exist: its target is free again."""
         self._reserved.pop(subscription["targetResource"], None)

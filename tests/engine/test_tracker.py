@@ -249,7 +249,6 @@ def test_a_reply_that_comes_late_revives_nothing(end: Verdict | None, verdict: V
 
 
 @pytest.mark.behaviour("B2", "B20")
-@pytest.mark.xfail(strict=True, reason="hear() takes a late reply in before it asks whether the operation has ended")
 @pytest.mark.parametrize("verdict", REPLIES.values(), ids=lambda verdict: type(verdict).__name__)
 def test_a_reply_that_comes_late_changes_nothing(verdict: Verdict) -> None:
     tracker = brought_to(State.POLLING)
