@@ -80,6 +80,7 @@ def decoded(response: Any, decode: Any) -> Any:
             {"@type": GOOGLE + "rpc.ErrorInfo", "reason": "R", "metadata": {"a": "b"}, "unheard": 5},
             error_details_pb2.ErrorInfo(reason="R", metadata={"a": "b"}),
         ),
+        (struct_pb2.Struct, {"@type": "x", "a": 1}, struct_pb2.Struct(fields={"a": struct_pb2.Value(number_value=1)})),
         (empty_pb2.Empty, {"@type": GOOGLE + "protobuf.Empty"}, empty_pb2.Empty()),
         (empty_pb2.Empty, {"@type": GOOGLE + "protobuf.Empty", "value": {}}, empty_pb2.Empty()),
         (

@@ -153,6 +153,16 @@ def test_the_pace_recovers_with_the_first_answer() -> None:
     assert pause(budget, 30.0) == 1.0
 
 
+@pytest.mark.behaviour("B18", "B28")
+def test_a_turn_taken_while_nobody_may_poll_does_not_end_the_pause() -> None:
+    budget = Budget(10, max_rate=2)
+    budget.throttled(0.0, 20.0)
+    budget.take_turn(1.0)
+    assert budget.next_time() == 20.0
+    budget.take_turn(20.0)
+    assert (budget.next_time(), budget.in_flight) == (20.5, 0)
+
+
 @pytest.mark.behaviour("B18")
 def test_an_answer_to_an_older_poll_does_not_end_the_pause() -> None:
     budget = Budget(10)

@@ -562,7 +562,6 @@ async def test_a_service_that_cancels_ends_an_operation_with_cancelled() -> None
         assert await client.error("POST", "operations/unknown:cancel", {}) == (404, "NOT_FOUND")
 
 
-@pytest.mark.xfail(strict=True, reason="the target of a cancelled creation stays taken")
 async def test_a_cancelled_request_changes_nothing_and_frees_its_target() -> None:
     async with Emulator(cancellable=True) as emulator:
         client = Client(emulator)
