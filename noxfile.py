@@ -23,9 +23,16 @@ def _install(session: nox.Session, *groups: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The tests, with branch coverage. Arguments go to pytest."""
+    """The tests. Arguments go to pytest."""
     _install(session, "test")
-    session.run("python", "-m", "pytest", "--cov", "--cov-report=term", *session.posargs)
+    session.run("python", "-m", "pytest", "-q", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """The tests again, with branch coverage."""
+    _install(session, "test")
+    session.run("python", "-m", "pytest", "-q", "--cov", "--cov-report=term", *session.posargs)
 
 
 @nox.session(python=PYTHONS)

@@ -145,7 +145,8 @@ class OperationPoller:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Closes: what is still pending ends with `PollerClosed`, which carries a token to resume from."""
-        await self._running().aclose()
+        if self._runner is not None and not self._runner.closed:
+            await self._runner.aclose()
 
     @overload
     def submit(

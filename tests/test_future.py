@@ -1,0 +1,104 @@
+"""Futures: what asyncio's have, and what only operations have."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from lro_poller import Code, DecodeError, NotFound, OperationPoller
+from lro_poller.testing import Emulator
+
+
+@pytest.mark.behaviour("B7", "B20")
+async def test_cancelling_an_await_stops_nothing_else(emulator: Emulator, poller: OperationPoller) -> None:
+    name = emulator.add_operation(duration=30, response={})
+    future = poller.submit(name)
+    awaits = [asyncio.ensure_future(_outcome(future)) for _ in range(3)]
+    await asyncio.sleep(5)
+    awaits[0].cancel()
+    assert await asyncio.gather(*awaits[1:]) == [{}, {}]
+    assert awaits[0].cancelled()
+    assert emulator.polls(name) == future.polls
+
+
+@pytest.mark.behaviour("B20")
+async def test_cancelling_the_future_stops_the_polling(emulator: Emulator, poller: OperationPoller) -> None:
+    name = emulator.add_operation(duration=None)
+    future = poller.submit(name)
+    await asyncio.sleep(5)
+    assert future.cancel()
+    assert not future.cancel()
+    polls = emulator.polls(name)
+    await asyncio.sleep(100)
+    assert emulator.polls(name) == polls
+    with pytest.raises(asyncio.CancelledError):
+        await future
+
+
+@pytest.mark.behaviour("B8", "B19")
+async def test_callbacks_run_once_and_one_that_raises_stops_nothing(
+    emulator: Emulator, poller: OperationPoller
+) -> None:
+    heard: list[Any] = []
+    reported: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context["exception"]))
+    future = poller.submit(emulator.add_operation(error=Code.NOT_FOUND))
+    future.add_done_callback(lambda done: 1 / 0)
+    future.add_done_callback(heard.append)
+    future.add_done_callback(reported.append)
+    assert future.remove_done_callback(reported.append) == 1
+    with pytest.raises(NotFound):
+        await future
+    await asyncio.sleep(0)
+    assert heard == [future]
+    assert [type(error) for error in reported] == [ZeroDivisionError]
+    asyncio.get_running_loop().set_exception_handler(None)
+
+
+@pytest.mark.behaviour("B9")
+async def test_updates_show_each_change_to_the_last(emulator: Emulator, poller: OperationPoller) -> None:
+    steps = [{"n": 1}, {"n": 1}, {"n": 2}, {"n": 3}]
+    future = poller.submit(emulator.add_operation(polls=3, metadata=steps, response={}))
+    async with future.updates() as stream:
+        seen = [operation.metadata["n"] async for operation in stream]
+    assert seen == [1, 2, 3]
+    assert future.done()
+    async with future.updates() as late:
+        assert [operation.done async for operation in late] == [True]
+
+
+@pytest.mark.behaviour("B9")
+async def test_a_slow_reader_sees_the_newest(emulator: Emulator, poller: OperationPoller) -> None:
+    steps = [{"n": number} for number in range(20)]
+    future = poller.submit(emulator.add_operation(polls=19, metadata=steps, response={}))
+    async with future.updates() as stream:
+        await future
+        assert [operation.metadata["n"] async for operation in stream] == [19]
+
+
+@pytest.mark.behaviour("B6", "B19")
+async def test_a_decoder_that_raises_is_heard_of_on_its_own_future(emulator: Emulator, poller: OperationPoller) -> None:
+    name = emulator.add_operation(response={"n": 1})
+    broken, fine = poller.submit(name, decode=int), poller.submit(name)
+    assert await fine == {"n": 1}
+    with pytest.raises(DecodeError) as caught:
+        await broken
+    assert caught.value.operation.response == {"n": 1}
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
+@pytest.mark.behaviour("B7")
+async def test_asyncios_own_tools_take_it(emulator: Emulator, poller: OperationPoller) -> None:
+    first, second = (poller.submit(emulator.add_operation(duration=seconds, response={})) for seconds in (2, 500))
+    done, pending = await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
+    assert (done, pending) == ({first}, {second})
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(second, 10)
+    assert not second.done()
+    assert list(await asyncio.gather(first, second)) == [{}, {}]
+
+
+async def _outcome(future: Any) -> Any:
+    return await future
