@@ -6,22 +6,33 @@ import asyncio
 import functools
 import importlib
 import json
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import backoff
 import pytest
-from google.api_core.exceptions import FailedPrecondition
+from google.api_core.exceptions import FailedPrecondition, Forbidden, GoogleAPICallError, NotFound
+from google.api_core.future.polling import DEFAULT_POLLING
 from google.auth.credentials import AnonymousCredentials
 from google.protobuf import json_format
 from googleapiclient import discovery, discovery_cache
 
 import lro_poller
-from lro_poller import WORKSPACE_EVENTS, WORKSPACE_EVENTS_V1, Code, OperationFuture, OperationPoller
-from lro_poller.testing import Emulator, Script
+from lro_poller import (
+    WORKSPACE_EVENTS,
+    WORKSPACE_EVENTS_V1,
+    Code,
+    OperationError,
+    OperationFuture,
+    OperationPoller,
+    PollError,
+)
+from lro_poller.testing import Emulator, HttpError, Script
 
 SOON = functools.partial(backoff.constant, interval=[0.02])
+OFTEN = DEFAULT_POLLING.with_delay(initial=0.01, maximum=0.01)
 VERSIONS = ["v1", "v1beta"]
 
 
@@ -100,6 +111,50 @@ def test_both_see_the_same_failure(version: str, served: Emulator) -> None:
     assert ours.message in str(theirs.value)
 
 
+@pytest.mark.behaviour("B4")
+@pytest.mark.parametrize("code", [code for code in Code if code], ids=lambda code: code.name)
+def test_both_see_the_same_code(code: Code, served: Emulator) -> None:
+    served.plan(Script(polls=1, error=code))
+    operation = create(client_of("v1", served))
+    (future,) = waited_for("v1", served, operation)
+    ours = future.exception()
+    with pytest.raises(GoogleAPICallError) as theirs:
+        operation.result(polling=OFTEN)
+    assert isinstance(ours, OperationError)
+    assert (ours.code, code.name) == (code, theirs.value.grpc_status_code.name)
+
+
+@pytest.mark.behaviour("B17")
+@pytest.mark.parametrize("version", VERSIONS)
+def test_both_are_told_of_a_poll_that_is_refused(version: str, served: Emulator) -> None:
+    refusals = [HttpError(404), HttpError(403)]
+    served.plan(Script(polls=1, faults=[refusal for refusal in refusals for _ in "ab"]))
+    operation = create(client_of(version, served))
+    for error, code in ((NotFound, Code.NOT_FOUND), (Forbidden, Code.PERMISSION_DENIED)):
+        (future,) = waited_for(version, served, operation)
+        ours = future.exception()
+        with pytest.raises(error) as theirs:
+            operation.result(polling=OFTEN)
+        assert isinstance(ours, PollError)
+        assert (ours.code, ours.http_status) == (code, theirs.value.code)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_both_send_the_same_poll(version: str, served: Emulator) -> None:
+    served.plan(Script(polls=1))
+    operation = create(client_of(version, served))
+    served.requests.clear()
+    assert not operation.done()
+    waited_for(version, served, operation.operation.name)
+    theirs, ours = served.requests
+    assert (ours.method, ours.path, ours.query) == (theirs.method, theirs.path, theirs.query)
+    assert ours.query == ""
+    name = "x-goog-request-params"
+    assert urllib.parse.unquote(ours.headers[name]) == urllib.parse.unquote(theirs.headers[name])
+    parts = [{part.partition("/")[0] for part in poll.headers["x-goog-api-client"].split()} for poll in (ours, theirs)]
+    assert {"gl-python", "rest", "gapic"} <= parts[0] & parts[1]
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_patch_and_delete_end_alike(version: str, served: Emulator) -> None:
     client = client_of(version, served)
@@ -116,11 +171,45 @@ def test_patch_and_delete_end_alike(version: str, served: Emulator) -> None:
     assert list(client.list_subscriptions(filter='event_types:"google.workspace.chat.message.v1.created"')) == []
 
 
-@pytest.mark.parametrize("name", ["operations/abc", "operations/a/b-c_d.e~f", "operations/a b", "operations/ä"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "operations/abc",
+        "operations/a/b-c_d.e~f",
+        "operations/a b",
+        "operations/ä",
+        "operations/50%",
+        'operations/<">^`{|}',
+    ],
+)
 def test_the_url_is_that_of_the_discovery_client(name: str) -> None:
     service = discovery.build_from_document(document(), credentials=AnonymousCredentials())
     theirs = service.operations().get(name=name).uri.partition("?")[0]
     assert WORKSPACE_EVENTS_V1.origin + WORKSPACE_EVENTS_V1.path(name) == theirs
+
+
+@pytest.mark.parametrize("character", "!$&'()*+,:;=@[]")
+def test_a_reserved_character_is_encoded_here_and_not_there_and_means_the_same(character: str) -> None:
+    # The document's {+name} keeps what RFC 6570 calls reserved; google/api/http.proto has it encoded.
+    name = f"operations/a{character}b"
+    service = discovery.build_from_document(document(), credentials=AnonymousCredentials())
+    theirs = service.operations().get(name=name).uri.partition("?")[0].removeprefix(WORKSPACE_EVENTS_V1.origin)
+    ours = WORKSPACE_EVENTS_V1.path(name)
+    assert ours == f"/v1/operations/a%{ord(character):02X}b"
+    assert urllib.parse.unquote(ours) == urllib.parse.unquote(theirs)
+
+
+@pytest.mark.parametrize("name", ["operations/abc", "operations/a b/ä", "operations/a=b:c"])
+def test_the_discovery_client_polls_the_same_operation(name: str, served: Emulator) -> None:
+    served.add_operation(name, polls=1, response={"n": 1})
+    with discovery.build_from_document(
+        document(), credentials=AnonymousCredentials(), client_options={"api_endpoint": served.origin}
+    ) as service:
+        assert "done" not in service.operations().get(name=name).execute()
+        theirs = service.operations().get(name=name).execute()
+    (future,) = waited_for("v1", served, name)
+    assert theirs == {"name": name, "metadata": {}, "done": True, "response": future.result()}
+    assert served.polls(name) == 3
 
 
 def test_the_scopes_of_v1_are_those_of_the_discovery_document() -> None:

@@ -8,12 +8,12 @@ import re
 
 __all__ = ["parse_count", "parse_rate", "parse_seconds", "parse_share"]
 
-_SPAN = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
+_SPAN = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9}(?:\.\d{1,9})?)s?)?", re.ASCII)
 
 
 def parse_seconds(text: str) -> float:
     """Seconds of `90`, `90s`, `1.5s`, `5m`, `1h30m`, `250ms`."""
-    if millis := re.fullmatch(r"(\d+)ms", text, re.ASCII):
+    if millis := re.fullmatch(r"(\d{1,12})ms", text, re.ASCII):
         seconds = int(millis[1]) / 1000
     elif (span := _SPAN.fullmatch(text)) and text:
         hours, minutes, rest = span.groups(default="0")
