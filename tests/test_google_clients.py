@@ -121,7 +121,8 @@ def test_both_see_the_same_code(code: Code, served: Emulator) -> None:
     with pytest.raises(GoogleAPICallError) as theirs:
         operation.result(polling=OFTEN)
     assert isinstance(ours, OperationError)
-    assert (ours.code, code.name) == (code, theirs.value.grpc_status_code.name)
+    assert theirs.value.grpc_status_code is not None
+    assert (ours.code, theirs.value.grpc_status_code.name) == (code, code.name)
 
 
 @pytest.mark.behaviour("B17")

@@ -56,4 +56,5 @@ def _bar() -> Progress | None:
     except ImportError:
         return None
     columns = (BarColumn(bar_width=30), TimeElapsedColumn(), TextColumn("{task.description}"))
-    return Progress(*columns, console=Console(stderr=True))
+    # Standard output is the caller's, a pipe perhaps: rich would take it over.
+    return Progress(*columns, console=Console(stderr=True), redirect_stdout=False)

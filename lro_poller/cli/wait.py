@@ -38,6 +38,7 @@ async def wait(options: argparse.Namespace) -> Exit:
 async def get(options: argparse.Namespace) -> Exit:
     """Polls once."""
     try:
+        services.find(options.service).names.check(options.name)
         async with await _poller(options) as poller:
             began = asyncio.get_running_loop().time()
             try:
