@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .engine.budget import Budget
+from .engine.forecast import History
 from .errors import (
     Aborted,
     AlreadyExists,
@@ -33,6 +35,7 @@ from .future import OperationFuture, Updates
 from .operation import Operation
 from .poller import OperationPoller
 from .services import WORKSPACE_EVENTS, WORKSPACE_EVENTS_V1, Quota, Service
+from .stats import Stats
 from .status import Code, Status
 from .version import __version__
 
@@ -42,6 +45,7 @@ __all__ = [
     "Aborted",
     "AlreadyExists",
     "BackoffError",
+    "Budget",
     "Cancelled",
     "Code",
     "CredentialsError",
@@ -49,6 +53,7 @@ __all__ = [
     "DeadlineExceeded",
     "DecodeError",
     "FailedPrecondition",
+    "History",
     "Internal",
     "InvalidArgument",
     "InvalidOperationName",
@@ -66,6 +71,7 @@ __all__ = [
     "Quota",
     "ResourceExhausted",
     "Service",
+    "Stats",
     "Status",
     "Unauthenticated",
     "Unavailable",

@@ -9,71 +9,95 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
+import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import anyio
 import google.auth
 import google.auth.exceptions
 from google.auth.credentials import AnonymousCredentials, TokenState, with_scopes_if_required
 
+from .engine.retry import retry_wait
 from .errors import CredentialsError
-from .wire import Fault, NoReply
+from .threads import in_daemon_thread
+from .wire import Fault, NoReply, Reply
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
-__all__ = ["Authorizer", "Headers", "load_default", "scoped"]
+__all__ = ["Authorizer", "Grant", "Headers", "load_default", "scoped"]
 
 Headers: TypeAlias = Mapping[str, str]
 
+_NO_TOKEN = object()
+_TRUSTED_FOR = 1.0  # seconds in which a fresh token is not looked at again
+_SECRET_FIELDS = frozenset({"authorization", "x-goog-api-key"})
+_SHORTEST_SECRET = 8  # characters; what is shorter is no token, and may be a part of any word
+_FIELD = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110, section 5.5
+
 _REFRESH_TIMEOUT = 30  # seconds for one request to a token server; google-auth's own default is 120
+
+
+class Grant(NamedTuple):
+    """What authorizes a poll: header fields, and what in them is secret."""
+
+    fields: Headers
+    secrets: tuple[bytes, ...]
+
+    def censor(self, reply: Reply) -> Reply:
+        """The reply, with what is secret blotted out where a server echoes it: its words end in errors and logs."""
+        for secret in self.secrets:
+            if secret in reply.body:
+                reply = Reply(reply.status, reply.headers, reply.body.replace(secret, b"[token]"))
+        return reply
 
 
 class Authorizer:
     """The header fields that authorize a poll.
 
-    `current()` gives the fields if they can be had without waiting, and `headers()` waits
-    for them. `reject()` says that the server did not accept some.
+    `current()` gives the fields if they can be had without waiting, and `grant()` waits
+    for them. `reject()` says that the server did not accept some. None of them raises
+    anything but what `grant` says, whatever the credentials do.
     """
 
     def __init__(self, credentials: Credentials, origin: str) -> None:
         self._credentials = credentials
+        self._kind = type(credentials).__name__
         self._origin = origin
+        self._loop = asyncio.get_running_loop()
         self._refreshing: asyncio.Task[None] | None = None
-        self._cached: dict[str, str] = {}
-        self._cached_token: str | None = None
-        self._rejected: str | None = None
-        self._bare = isinstance(credentials, AnonymousCredentials)
+        self._cached = Grant({}, ())
+        self._cached_token: object = None
+        self._fresh_until = math.inf if isinstance(credentials, AnonymousCredentials) else -math.inf
+        self._rejected: object = _NO_TOKEN
         self._per_request = _is_per_request(credentials)
+        self._failures = 0
+        self._failure: CredentialsError | NoReply | None = None
+        self._rests_until = -math.inf
 
     def __repr__(self) -> str:
-        return f"<Authorizer with {type(self._credentials).__name__} for {self._origin}>"
+        return f"<Authorizer with {self._kind} for {self._origin}>"
 
-    def current(self) -> Headers | None:
+    def current(self) -> Grant | None:
         """The header fields if there is a usable token, else None. Starts a refresh when it is stale."""
-        if self._bare:
+        now = self._loop.time()
+        if now < self._fresh_until:
             return self._cached
         if self._per_request:
             return None
-        credentials = self._credentials
-        state = credentials.token_state
-        token = credentials.token
-        if state is TokenState.INVALID or token == self._rejected:
+        try:
+            return self._look(now)
+        except Exception as error:  # the credentials are the caller's
+            self._rest(CredentialsError(f"{self._kind} cannot be used: {type(error).__name__}"))
             return None
-        if state is TokenState.STALE:
-            self._refresh()
-        if token != self._cached_token:
-            fields: dict[str, str] = {}
-            credentials.apply(fields)
-            self._cached, self._cached_token = fields, token
-        return self._cached
 
     def ready(self) -> bool:
-        """Whether `headers()` would return without waiting for a refresh."""
-        return self._per_request or self.current() is not None
+        """Whether `grant()` would return, or raise, without waiting for a refresh."""
+        return self._per_request or self.current() is not None or self._loop.time() < self._rests_until
 
-    async def headers(self) -> Headers:
+    async def grant(self) -> Grant:
         """The header fields, after a refresh if one is needed.
 
         Raises:
@@ -82,52 +106,96 @@ class Authorizer:
         """
         if self._per_request:
             return self._sign()
-        fields = self.current()
-        if fields is None:
+        grant = self.current()
+        if grant is None:
+            if self._failure is not None and self._loop.time() < self._rests_until:
+                raise type(self._failure)(*self._failure.args)
             await asyncio.shield(self._refresh())
-            fields = self.current()
-        if fields is None:
-            raise CredentialsError(f"the refreshed token of {type(self._credentials).__name__} is not usable")
-        return fields
+            grant = self.current()
+        if grant is None:
+            raise CredentialsError(f"the refreshed token of {self._kind} is not usable")
+        return grant
 
-    def reject(self, fields: Headers) -> None:
+    def reject(self, grant: Grant) -> None:
         """The server answered 401 to these fields: a poll that still has their token gets a new one."""
-        if not self._per_request and fields is self._cached:
-            self._rejected = self._cached_token
+        if not self._per_request and grant is self._cached:
+            self._rejected, self._fresh_until = self._cached_token, -math.inf
 
     async def aclose(self) -> None:
-        """Stops waiting for a refresh that is under way. Its thread ends by itself."""
+        """Stops waiting for a refresh that is under way. Its thread is left behind."""
         task, self._refreshing = self._refreshing, None
         if task is not None and not task.done():
             task.cancel()
             await asyncio.wait([task])
 
-    def _sign(self) -> Headers:
+    def _look(self, now: float) -> Grant | None:
+        credentials = self._credentials
+        state, token = credentials.token_state, credentials.token
+        if state is TokenState.INVALID or token == self._rejected:
+            return None
+        if state is TokenState.STALE and now >= self._rests_until:
+            self._refresh()
+        if token != self._cached_token:
+            fields: dict[str, str] = {}
+            credentials.apply(fields)
+            self._cached, self._cached_token = _grant(fields), token
+        if state is TokenState.FRESH:
+            self._fresh_until = now + _TRUSTED_FOR
+        return self._cached
+
+    def _sign(self) -> Grant:
         """Fields made for each request. Signing takes processor time only, and its result is cached."""
         fields: dict[str, str] = {}
-        self._credentials.before_request(None, "GET", self._origin + "/", fields)
-        return fields
+        try:
+            self._credentials.before_request(None, "GET", self._origin + "/", fields)
+            return _grant(fields)
+        except Exception as error:
+            what = f"{self._kind} cannot be used: {type(error).__name__}"
+        raise CredentialsError(what)
 
     def _refresh(self) -> asyncio.Task[None]:
         """The refresh that is under way, begun if there is none."""
         if self._refreshing is None or self._refreshing.done():
-            self._refreshing = asyncio.get_running_loop().create_task(self._run_refresh(), name="lro-poller refresh")
+            self._refreshing = self._loop.create_task(self._run_refresh(), name="lro-poller refresh")
             self._refreshing.add_done_callback(_retrieve)
         return self._refreshing
 
     async def _run_refresh(self) -> None:
+        failure = await self._try_refresh()
+        if failure is None:
+            self._failures, self._failure = 0, None
+            return
+        self._failures += 1
+        self._rest(failure)
+        raise failure
+
+    async def _try_refresh(self) -> CredentialsError | NoReply | None:
+        """Refreshes; returns what went wrong. google-auth's own errors quote the token server: none is chained."""
         credentials = self._credentials
         try:
-            await _in_thread(lambda: credentials.refresh(_request()))
+            await in_daemon_thread(lambda: credentials.refresh(_request()))
         except google.auth.exceptions.GoogleAuthError as error:
             transient = error.retryable or isinstance(error, google.auth.exceptions.TransportError)
-            # google-auth puts the token server's whole answer into its messages; only the kind is ours to show.
-            what = f"refreshing {type(credentials).__name__} failed: {type(error).__name__}"
-            if transient:
-                raise NoReply(Fault.UNAUTHORIZED, what) from error
-            raise CredentialsError(what) from error
+            what = f"refreshing {self._kind} failed: {type(error).__name__}"
+            return NoReply(Fault.UNAUTHORIZED, what) if transient else CredentialsError(what)
+        except Exception as error:
+            return CredentialsError(f"refreshing {self._kind} failed: {type(error).__name__}")
         if credentials.token == self._rejected:
-            raise CredentialsError(f"{type(credentials).__name__} gave the same token that was refused with 401")
+            return CredentialsError(f"{self._kind} gave the same token that was refused with 401")
+        return None
+
+    def _rest(self, failure: CredentialsError | NoReply) -> None:
+        """Until when the token server is left alone: whoever needs a token is told of the last failure."""
+        self._failure = failure
+        self._rests_until = self._loop.time() + retry_wait(max(self._failures, 1), 0.0)
+
+
+def _grant(fields: dict[str, str]) -> Grant:
+    """Raises ValueError for fields that cannot be sent: a line break in a token would add fields of its own."""
+    if not all(isinstance(value, str) and _FIELD.fullmatch(value) for value in fields.values()):
+        raise ValueError("not fit for a header")
+    secrets = (value.rpartition(" ")[2] for name, value in fields.items() if name.lower() in _SECRET_FIELDS)
+    return Grant(fields, tuple(secret.encode() for secret in secrets if len(secret) >= _SHORTEST_SECRET))
 
 
 def _is_per_request(credentials: Credentials) -> bool:

@@ -33,6 +33,22 @@ class Completions:
 
 
 async def settled(futures: Iterable[OperationFuture[Any]]) -> None:
-    """Returns when every future has an outcome. Looks at none of them."""
-    async for _ in Completions(futures):
-        pass
+    """Returns when every future has an outcome. Looks at none of them, and leaves nothing on them when cancelled."""
+    pending = [future for future in futures if not future.done()]
+    if not pending:
+        return
+    waiter, left = asyncio.get_running_loop().create_future(), len(pending)
+
+    def count(future: OperationFuture[Any]) -> None:
+        nonlocal left
+        left -= 1
+        if not left and not waiter.done():
+            waiter.set_result(None)
+
+    for future in pending:
+        future.add_done_callback(count)
+    try:
+        await waiter
+    finally:
+        for future in pending:
+            future.remove_done_callback(count)

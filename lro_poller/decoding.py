@@ -2,11 +2,16 @@
 
 Decides nothing about whether an operation succeeded. A response is JSON until `decode=`
 says otherwise, and no library that a caller's type comes from is imported here.
+
+An error of a library that decodes may quote the body, so only what it says of types and
+places is passed on. A caller's own callable is chained whole: what it raises is its own.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import re
 import types
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -36,7 +41,7 @@ def decoder_of(decode: Any) -> Decoder | None:
     if decode is None:
         return None
     if hasattr(decode, "model_validate_json"):  # pydantic
-        return lambda operation: decode.model_validate_json(operation.raw_response)
+        return lambda operation: _parse_pydantic(decode, operation)
     if hasattr(decode, "DESCRIPTOR"):  # protobuf
         return lambda operation: _parse_protobuf(operation, decode())
     if hasattr(decode, "pb") and hasattr(decode, "from_json"):  # proto-plus
@@ -58,13 +63,39 @@ def decode_response(operation: Operation, decoder: Decoder | None) -> Any:
         return None
     try:
         return operation.response if decoder is None else decoder(operation)
-    except Exception as error:
-        raise DecodeError(operation, f"{type(error).__name__}") from error
+    except _UnfitError as error:
+        failure, cause = DecodeError(operation, str(error)), None
+    except (Exception, asyncio.CancelledError) as error:  # cancelling is not a decoder's to do
+        failure, cause = DecodeError(operation, type(error).__name__), error
+    raise failure from cause  # out here, where an error that quotes the body is no context of this one
+
+
+class _UnfitError(ValueError):
+    """The response is not of the type that was asked for, in words that quote nothing of it."""
 
 
 def msgspec_decoder(kind: Any) -> Decoder:
     decode = msgspec.json.Decoder(kind).decode
-    return lambda operation: decode(operation.raw_response or b"null")
+
+    def decoder(operation: Operation) -> Any:
+        try:
+            return decode(operation.raw_response or b"null")
+        except msgspec.MsgspecError as error:
+            reason = re.sub("'[^']*'", "'…'", str(error))
+        raise _UnfitError(reason)
+
+    return decoder
+
+
+def _parse_pydantic(model: Any, operation: Operation) -> Any:
+    try:
+        return model.model_validate_json(operation.raw_response)
+    except ValueError as error:
+        if not hasattr(error, "errors"):
+            raise
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+    places = ("{}: {}".format(".".join(map(str, fault["loc"])), fault["msg"]) for fault in faults)
+    raise _UnfitError("; ".join(places))
 
 
 def _is_msgspec_type(decode: Any) -> bool:
@@ -88,4 +119,8 @@ def _parse_protobuf(operation: Operation, message: Any) -> Any:
         value = value["value"]  # how an Any holds the types whose JSON is no object
     else:
         value = {key: field for key, field in value.items() if key != "@type"}
-    return json_format.ParseDict(value, message, ignore_unknown_fields=True)
+    try:
+        return json_format.ParseDict(value, message, ignore_unknown_fields=True)
+    except json_format.ParseError:
+        pass  # it quotes what it could not read
+    raise _UnfitError(f"it is no {message.DESCRIPTOR.full_name}")

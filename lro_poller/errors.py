@@ -11,7 +11,8 @@
     ├── CredentialsError          there are no credentials, or they do not work
     └── InvalidOperationName      nothing was sent (a ValueError)
 
-No message holds a token or a body. Every error about an operation has its `name`.
+No text of these holds a token or a body; what a service says is quoted in one line of bounded
+length. Every error about an operation has its `name`.
 """
 
 from __future__ import annotations
@@ -335,5 +336,13 @@ class BackoffError(LroError):
         return f"{self.name}: its backoff generator {self.reason}"
 
 
+_LONGEST_MESSAGE = 500
+
+
 def _text(status: Status) -> str:
-    return f"{status.code_name}: {status.message}" if status.message else status.code_name
+    """A status for people: one line, of bounded length, without what a terminal would act on."""
+    message = status.message
+    if len(message) > _LONGEST_MESSAGE:
+        message = message[: _LONGEST_MESSAGE - 1] + "…"
+    shown = "".join(character if character.isprintable() else repr(character)[1:-1] for character in message)
+    return f"{status.code_name}: {shown}" if shown else status.code_name

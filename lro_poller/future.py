@@ -11,19 +11,23 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import enum
+import inspect
 from collections.abc import Callable, Generator
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar, cast
+from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar, cast
 
 from .decoding import Decoder, decode_response
 from .engine.tracker import Tracker
 from .errors import DecodeError, LroError, OperationError, PollerClosed, PollError
 from .operation import Operation
+from .terms import AtDeadline
 
-__all__ = ["AtDeadline", "OperationFuture", "Updates"]
+__all__ = ["OperationFuture", "Updates"]
 
-T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+
+
+_Callback: TypeAlias = tuple[Callable[..., object], contextvars.Context]
 
 
 class Host(Protocol):
@@ -40,14 +44,6 @@ class Host(Protocol):
     def token(self, tracker: Tracker) -> str:
         """What resumes the wait."""
         ...
-
-
-class AtDeadline(enum.Enum):
-    """What becomes of an operation that is not done at its deadline."""
-
-    LEAVE = "leave"
-    CANCEL = "cancel"
-    CANCEL_AND_WAIT = "cancel_and_wait"
 
 
 class _State(enum.IntEnum):
@@ -100,7 +96,7 @@ class OperationFuture(Generic[T_co]):
         self._state = _State.PENDING
         self._result: Any = None
         self._waiters: list[asyncio.Future[None]] | None = None
-        self._callbacks: list[tuple[Callable[..., object], contextvars.Context | None]] | None = None
+        self._callbacks: list[_Callback] | None = None
         self._watchers: list[Updates] | None = None
         self.submitted = submitted
         """When it was submitted, in seconds of the loop's clock."""
@@ -197,25 +193,36 @@ class OperationFuture(Generic[T_co]):
         if self.done():
             return False
         self._host.abandon(self)
-        self._end(_State.CANCELLED, None)
+        self._end(_State.CANCELLED, None, self._host.loop.time())
         return True
 
     def add_done_callback(
         self, callback: Callable[[OperationFuture[T_co]], object], *, context: contextvars.Context | None = None
     ) -> None:
-        """Has the loop call `callback(future)` once there is an outcome, soon if there is one already."""
+        """Has the loop call `callback(future)` once there is an outcome, soon if there is one already.
+
+        Args:
+            callback: A plain function: nobody would await a coroutine.
+            context: What it runs in; that of the caller unless given.
+
+        Raises:
+            TypeError: it cannot be called so.
+        """
+        if not callable(callback) or inspect.iscoroutinefunction(callback):
+            raise TypeError(f"a callback must be a plain function, not {callback!r}")
+        entry = (callback, contextvars.copy_context() if context is None else context)
         if self.done():
-            self._host.loop.call_soon(callback, self, context=context)
+            self._call_soon(entry)
         elif self._callbacks is None:
-            self._callbacks = [(callback, context)]
+            self._callbacks = [entry]
         else:
-            self._callbacks.append((callback, context))
+            self._callbacks.append(entry)
 
     def remove_done_callback(self, callback: Callable[[OperationFuture[T_co]], object]) -> int:
         """Removes every `callback` that was added; returns how many there were."""
         before = self._callbacks or []
-        self._callbacks = [entry for entry in before if entry[0] != callback]
-        return len(before) - len(self._callbacks)
+        self._callbacks = [entry for entry in before if entry[0] != callback] or None
+        return len(before) - len(self._callbacks or ())
 
     def __await__(self) -> Generator[Any, None, T_co]:
         if not self.done():
@@ -251,32 +258,29 @@ class OperationFuture(Generic[T_co]):
 
     def _finish(self, operation: Operation, now: float) -> None:
         """The operation is done."""
-        self.ended = now
         if operation.error is not None:
-            self._end(_State.FAILED, OperationError.of(operation))
+            self._end(_State.FAILED, OperationError.of(operation), now)
             return
+        state, result = _State.SUCCEEDED, None
         try:
-            value = decode_response(operation, self._decoder)
+            result = decode_response(operation, self._decoder)
         except DecodeError as error:
-            self._end(_State.FAILED, error)
-        else:
-            self._end(_State.SUCCEEDED, value)
+            state, result = _State.FAILED, error
+        if not self.done():  # a decoder is the caller's code: it may have cancelled this very future
+            self._end(state, result, now)
 
     def _fail(self, error: LroError, now: float) -> None:
         """Waiting ended with `error`."""
-        self.ended = now
         # Nobody has to look at what closing did: it is what the caller asked for.
-        self._end(_State.FAILED_AND_SEEN if isinstance(error, PollerClosed) else _State.FAILED, error)
+        self._end(_State.FAILED_AND_SEEN if isinstance(error, PollerClosed) else _State.FAILED, error, now)
 
     def _see(self, operation: Operation) -> None:
         """A poll found the operation running."""
         for watcher in self._watchers or ():
             watcher._show(operation)
 
-    def _end(self, state: _State, result: Any) -> None:
-        if self.ended is None:
-            self.ended = self._host.loop.time()
-        self._state, self._result = state, result
+    def _end(self, state: _State, result: Any, now: float) -> None:
+        self._state, self._result, self.ended = state, result, now
         waiters, self._waiters = self._waiters, None
         callbacks, self._callbacks = self._callbacks, None
         watchers, self._watchers = self._watchers, None
@@ -285,8 +289,12 @@ class OperationFuture(Generic[T_co]):
                 waiter.set_result(None)
         for watcher in watchers or ():
             watcher._finish(self._tracker.operation)
-        for callback, context in callbacks or ():
-            self._host.loop.call_soon(callback, self, context=context)
+        for entry in callbacks or ():
+            self._call_soon(entry)
+
+    def _call_soon(self, entry: _Callback) -> None:
+        callback, context = entry
+        self._host.loop.call_soon(callback, self, context=context)
 
     def __del__(self) -> None:
         if getattr(self, "_state", None) is _State.FAILED and not self._host.loop.is_closed():
@@ -334,6 +342,8 @@ class Updates:
         while self._fresh is None:
             if self._over:
                 raise StopAsyncIteration
+            if self._waiter is not None:
+                raise RuntimeError("one task reads a stream of updates at a time; open another for another reader")
             self._waiter = self._future._host.loop.create_future()
             try:
                 await self._waiter

@@ -14,8 +14,11 @@ import urllib.parse
 __all__ = ["check_origin"]
 
 
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
 def check_origin(endpoint: str, *, allow_http: bool = False) -> str:
-    """Returns the origin that `endpoint` names, without a trailing slash.
+    """Returns the origin that `endpoint` names, written as RFC 6454 does: no trailing slash, no default port.
 
     Raises:
         ValueError: it is no origin, or plain HTTP to another machine; the message names it.
@@ -39,7 +42,7 @@ def check_origin(endpoint: str, *, allow_http: bool = False) -> str:
             "use https, or pass allow_http=True if you mean it"
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")
+    return f"{parts.scheme}://{host}" + ("" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}")
 
 
 def _is_loopback(host: str) -> bool:

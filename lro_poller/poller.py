@@ -11,22 +11,24 @@ import math
 import random as _random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from . import services
 from .auth import Authorizer, load_default, scoped
 from .collecting import Completions, settled
-from .decoding import Decoder, decoder_of
 from .engine.budget import Budget
-from .engine.cadence import BackoffFactory, Cadence, cadence_of
-from .future import AtDeadline, OperationFuture
+from .engine.cadence import BackoffFactory, check_backoff
+from .engine.forecast import History
+from .future import OperationFuture
 from .operation import Operation
 from .origin import check_origin
 from .resume import Token
 from .runner import Runner
 from .sender import Sender
 from .services import WORKSPACE_EVENTS, Service
+from .stats import Stats
 from .submission import Submission, Submittable, read_submission
+from .terms import AtDeadline, Progress, Terms, check_progress, check_seconds, make_terms
 from .transports import Transport
 
 if TYPE_CHECKING:
@@ -37,6 +39,21 @@ __all__ = ["OperationPoller"]
 T = TypeVar("T")
 
 _AtDeadline: TypeAlias = Literal["leave", "cancel", "cancel_and_wait"]
+
+
+class WaitOptions(TypedDict, total=False):
+    """What `OperationPoller.submit` takes besides the operation; see there."""
+
+    deadline: float | None
+    backoff: BackoffFactory | None
+    at_deadline: _AtDeadline
+    decode: Any
+    kind: str | None
+    expected: float | None
+    progress: Progress | None
+
+
+_MAX_IN_FLIGHT = 32
 
 QUOTA_SHARE = 0.95
 """How much of a service's known quota a poller takes by default: the rest is room for clocks that differ."""
@@ -57,11 +74,15 @@ class OperationPoller:
         transport: What sends the polls; aiohttp unless given. It is closed with the poller.
         backoff: How long to wait between the polls of one operation: a wait generator function of
             `backoff`, such as `functools.partial(backoff.expo, max_value=60)`. Spread by 10% to either side.
+            None lets the durations of earlier operations decide.
         deadline: Seconds to wait for each operation; None for as long as it takes.
         poll_timeout: Seconds that one poll may take.
-        max_in_flight: How many polls may be under way at once.
+        max_in_flight: How many polls may be under way at once; 32 unless given.
         max_rate: How many polls may start a second. None for 95% of the service's known quota,
             and for no limit at another endpoint than its own; `math.inf` for no limit.
+        budget: A `Budget` that several pollers of one event loop share, in place of the two before.
+        history: What is known of how long operations take, and where it is learned; a new one unless given.
+        progress: As of `submit`, for every operation.
         max_poll_failures: How many polls of one operation may fail in a row before the wait fails
             with `PollError`; None for any number. Failures that waiting cannot mend are final anyway.
         cancel_grace: Seconds to wait on for the outcome of an operation that was cancelled at its deadline.
@@ -84,8 +105,11 @@ class OperationPoller:
         backoff: BackoffFactory | None = None,
         deadline: float | None = None,
         poll_timeout: float = 30.0,
-        max_in_flight: int = 32,
+        max_in_flight: int | None = None,
         max_rate: float | None = None,
+        budget: Budget | None = None,
+        history: History | None = None,
+        progress: Progress | None = None,
         max_poll_failures: int | None = None,
         cancel_grace: float = 60.0,
         allow_http: bool = False,
@@ -97,14 +121,25 @@ class OperationPoller:
         self._scopes = self._service.scopes if scopes is None else self._service.check_scopes(scopes)
         self._credentials = credentials
         self._transport = transport
-        self._cadence = cadence_of(backoff)
-        self._deadline = None if deadline is None else _seconds("deadline", deadline)
-        self._poll_timeout = _seconds("poll_timeout", poll_timeout)
+        self._terms = Terms(
+            deadline=None if deadline in (None, math.inf) else check_seconds("deadline", deadline),
+            backoff=check_backoff(backoff),
+            progress=check_progress(progress),
+        )
+        self._poll_timeout = check_seconds("poll_timeout", poll_timeout)
         if max_poll_failures is not None and (type(max_poll_failures) is not int or max_poll_failures < 0):
             raise ValueError(f"max_poll_failures must be a whole number, 0 or more, or None, not {max_poll_failures!r}")
         self._max_poll_failures = max_poll_failures
-        self._budget = Budget(max_in_flight, self._default_rate() if max_rate is None else max_rate)
-        self._cancel_grace = _seconds("cancel_grace", cancel_grace)
+        if budget is not None and not (max_in_flight is None and max_rate is None):
+            raise ValueError("max_in_flight and max_rate are the budget's own where a budget is given")
+        self.budget = budget or Budget(
+            _MAX_IN_FLIGHT if max_in_flight is None else max_in_flight,
+            self._default_rate() if max_rate is None else max_rate,
+        )
+        """How many polls at once and a second."""
+        self.history = History() if history is None else history
+        """How long operations took, by kind."""
+        self._cancel_grace = check_seconds("cancel_grace", cancel_grace)
         self._random = random
         self._runner: Runner | None = None
 
@@ -134,7 +169,8 @@ class OperationPoller:
             self._service,
             self._origin,
             Sender(self._service, self._origin, transport, authorizer, self._poll_timeout),
-            self._budget,
+            self.budget,
+            self.history,
             max_failures=self._max_poll_failures,
             cancel_grace=self._cancel_grace,
             random=self._random,
@@ -157,6 +193,9 @@ class OperationPoller:
         backoff: BackoffFactory | None = ...,
         at_deadline: _AtDeadline = ...,
         decode: None = ...,
+        kind: str | None = ...,
+        expected: float | None = ...,
+        progress: Progress | None = ...,
     ) -> OperationFuture[Any]: ...
 
     @overload
@@ -168,6 +207,9 @@ class OperationPoller:
         backoff: BackoffFactory | None = ...,
         at_deadline: _AtDeadline = ...,
         decode: type[T] | Callable[[Any], T],
+        kind: str | None = ...,
+        expected: float | None = ...,
+        progress: Progress | None = ...,
     ) -> OperationFuture[T]: ...
 
     def submit(
@@ -178,6 +220,9 @@ class OperationPoller:
         backoff: BackoffFactory | None = None,
         at_deadline: _AtDeadline = "leave",
         decode: Any = None,
+        kind: str | None = None,
+        expected: float | None = None,
+        progress: Progress | None = None,
     ) -> OperationFuture[Any]:
         """Starts to wait for an operation, and returns at once.
 
@@ -195,6 +240,13 @@ class OperationPoller:
             decode: What to make of the response: a type that msgspec reads (Struct, dataclass,
                 TypedDict), a pydantic model, a protobuf message class, or any callable, which is
                 given the JSON value. None for the JSON value itself.
+            kind: Operations of one kind take equally long, and are learned from together. None goes by
+                the type of the metadata.
+            expected: Seconds that it will take, where you know better than what was seen of its kind.
+            progress: A function that reads from a running `Operation` how far it has come: the share that
+                is done, from 0 to 1, or the time that is left as a `timedelta`, or when it will end as a
+                `datetime` with a time zone, or None. What it says is a hint: an operation is looked at
+                now and then all the same, and one that raises said nothing.
 
         Raises:
             InvalidOperationName: before anything is sent; the message says what is wrong.
@@ -202,27 +254,25 @@ class OperationPoller:
             RuntimeError: the poller is not open.
         """
         runner = self._running()
-        return self._watch(
-            runner, read_submission(self._service.names, operation), self._terms(deadline, backoff, at_deadline, decode)
-        )
+        terms = self._terms
+        if (deadline, backoff, at_deadline, decode, kind, expected, progress) != _NOTHING_ASKED:
+            terms = self._make_terms(
+                deadline=deadline,
+                backoff=backoff,
+                at_deadline=at_deadline,
+                decode=decode,
+                kind=kind,
+                expected=expected,
+                progress=progress,
+            )
+        return runner.watch(read_submission(self._service.names, operation), terms)
 
-    def resume(
-        self,
-        token: str,
-        *,
-        deadline: float | None = None,
-        backoff: BackoffFactory | None = None,
-        at_deadline: _AtDeadline = "leave",
-        decode: Any = None,
-    ) -> OperationFuture[Any]:
+    def resume(self, token: str, **options: Unpack[WaitOptions]) -> OperationFuture[Any]:
         """Goes on waiting where another poller stopped: its backoff stands where it stood.
 
         Args:
             token: From a `PollTimeout`, a `PollerClosed` or `OperationFuture.token`.
-            deadline: As of `submit`.
-            backoff: As of `submit`.
-            at_deadline: As of `submit`.
-            decode: As of `submit`.
+            options: As of `submit`; a deadline counts from now.
 
         Raises:
             ValueError: it is no token, or of another service or endpoint.
@@ -230,8 +280,9 @@ class OperationPoller:
         """
         runner = self._running()
         read = Token.read(token, self._service.id, self._origin)
-        submission = Submission(self._service.names.check(read.name), None, read.sightings)
-        return self._watch(runner, submission, self._terms(deadline, backoff, at_deadline, decode))
+        name = self._service.names.check(read.name)
+        submission = Submission(name, sightings=read.sightings, age=read.age, resumed=True)
+        return runner.watch(submission, self._make_terms(**options))
 
     async def get(self, name: str) -> Operation:
         """Polls an operation once, in its turn within the rate limit, and returns it, done or not.
@@ -259,13 +310,7 @@ class OperationPoller:
         await runner.cancel(self._service.names.check(name))
 
     async def wait_all(
-        self,
-        operations: Iterable[Submittable | OperationFuture[Any]],
-        *,
-        deadline: float | None = None,
-        backoff: BackoffFactory | None = None,
-        at_deadline: _AtDeadline = "leave",
-        decode: Any = None,
+        self, operations: Iterable[Submittable | OperationFuture[Any]], **options: Unpack[WaitOptions]
     ) -> list[OperationFuture[Any]]:
         """Waits for all of them, whatever becomes of each; returns their futures, done, in the order given.
 
@@ -276,7 +321,7 @@ class OperationPoller:
         Raises:
             InvalidOperationName, ValueError, RuntimeError: as `submit`.
         """
-        futures, own = self._submit_all(operations, self._terms(deadline, backoff, at_deadline, decode))
+        futures, own = self._submit_all(operations, self._make_terms(**options))
         try:
             await settled(futures)
         except asyncio.CancelledError:
@@ -287,13 +332,7 @@ class OperationPoller:
         return futures
 
     def as_completed(
-        self,
-        operations: Iterable[Submittable | OperationFuture[Any]],
-        *,
-        deadline: float | None = None,
-        backoff: BackoffFactory | None = None,
-        at_deadline: _AtDeadline = "leave",
-        decode: Any = None,
+        self, operations: Iterable[Submittable | OperationFuture[Any]], **options: Unpack[WaitOptions]
     ) -> AsyncIterator[OperationFuture[Any]]:
         """Yields the futures of the operations, each when it is done: `async for future in …`.
 
@@ -302,7 +341,7 @@ class OperationPoller:
         Raises:
             InvalidOperationName, ValueError, RuntimeError: as `submit`.
         """
-        return Completions(self._submit_all(operations, self._terms(deadline, backoff, at_deadline, decode))[0])
+        return Completions(self._submit_all(operations, self._make_terms(**options))[0])
 
     async def drain(self) -> None:
         """Waits until nothing is pending any more, what is submitted meanwhile included. Raises no outcome."""
@@ -311,7 +350,7 @@ class OperationPoller:
             await settled(futures)
 
     def _submit_all(
-        self, operations: Iterable[Submittable | OperationFuture[Any]], terms: _Terms
+        self, operations: Iterable[Submittable | OperationFuture[Any]], terms: Terms
     ) -> tuple[list[OperationFuture[Any]], list[OperationFuture[Any]]]:
         """The futures of all, in order, and those among them that were made here."""
         if isinstance(operations, str | Mapping):
@@ -321,35 +360,47 @@ class OperationPoller:
         given = [
             one if isinstance(one, OperationFuture) else read_submission(self._service.names, one) for one in operations
         ]
-        futures = [one if isinstance(one, OperationFuture) else self._watch(runner, one, terms) for one in given]
+        futures = [one if isinstance(one, OperationFuture) else runner.watch(one, terms) for one in given]
         own = [future for future, one in zip(futures, given, strict=True) if future is not one]
         return futures, own
 
-    def _terms(
-        self, deadline: float | None, backoff: BackoffFactory | None, at_deadline: _AtDeadline, decode: Any
-    ) -> _Terms:
+    def stats(self) -> Stats:
+        """How polling goes, in figures. Cheap, apart from one pass over what is pending.
+
+        Raises:
+            RuntimeError: the poller is not open.
+        """
+        return self._running().stats()
+
+    def _make_terms(
+        self,
+        *,
+        deadline: float | None = None,
+        backoff: BackoffFactory | None = None,
+        at_deadline: _AtDeadline = "leave",
+        decode: Any = None,
+        kind: str | None = None,
+        expected: float | None = None,
+        progress: Progress | None = None,
+    ) -> Terms:
         """Checks what a caller asks of one wait."""
-        seconds = self._deadline if deadline is None else _seconds("deadline", deadline)
-        choice = AtDeadline(at_deadline)
-        if choice is not AtDeadline.LEAVE:
+        terms = make_terms(
+            self._terms,
+            deadline=deadline,
+            backoff=backoff,
+            at_deadline=at_deadline,
+            decode=decode,
+            kind=kind,
+            expected=expected,
+            progress=progress,
+        )
+        if terms.at_deadline is not AtDeadline.LEAVE:
             self._check_cancellable()
-        cadence = self._cadence if backoff is None else cadence_of(backoff)
-        return _Terms(None if seconds == math.inf else seconds, cadence, choice, decoder_of(decode))
+        return terms
 
     def _check_cancellable(self) -> None:
         if not self._service.cancellable:
             raise ValueError(f"{self._service.id} has no operations.cancel: its operations cannot be cancelled")
-
-    def _watch(self, runner: Runner, submission: Submission, terms: _Terms) -> OperationFuture[Any]:
-        return runner.watch(
-            submission.name,
-            operation=submission.operation,
-            sightings=submission.sightings,
-            cadence=terms.cadence,
-            decoder=terms.decoder,
-            deadline=terms.deadline,
-            at_deadline=terms.at_deadline,
-        )
 
     def _running(self) -> Runner:
         runner = self._runner
@@ -366,20 +417,7 @@ class OperationPoller:
         return QUOTA_SHARE * quota.polls / quota.seconds
 
 
-class _Terms(NamedTuple):
-    """How long to wait for an operation, how often to look, what to make of the response."""
-
-    deadline: float | None
-    cadence: Callable[[], Cadence]
-    at_deadline: AtDeadline
-    decoder: Decoder | None
-
-
-def _seconds(what: str, value: float) -> float:
-    """Checks a span of time; `math.inf` is one."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise ValueError(f"{what} must be a number of seconds above 0, not {value!r}")
-    return float(value)
+_NOTHING_ASKED = (None, None, "leave", None, None, None, None)
 
 
 def _default_transport(origin: str) -> Transport:

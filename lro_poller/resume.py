@@ -22,12 +22,14 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         name: The operation.
         version: Of this format.
         sightings: How many polls found it running: where its backoff stands.
+        age: Seconds since its waiting began, when the token was written.
     """
 
     service: str
     origin: str
     name: str
     sightings: int = 0
+    age: float = 0.0
     version: Literal[1] = msgspec.field(name="lro_poller")
 
     def write(self) -> str:
@@ -49,6 +51,6 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             raise ValueError(f"not a token of this version of lro-poller: {error}") from None
         if (token.service, token.origin) != (service, origin):
             raise ValueError(f"the token is of {token.service} at {token.origin}, this poller of {service} at {origin}")
-        if not 0 <= token.sightings < 2**31:
-            raise ValueError("not a token of this version of lro-poller: sightings out of range")
+        if not 0 <= token.sightings < 2**31 or not 0 <= token.age < 2**31:
+            raise ValueError("not a token of this version of lro-poller: sightings or age out of range")
         return token

@@ -1,34 +1,41 @@
-"""The one place with a clock, a timer and workers.
+"""The books of one poller: which operations are waited for, and by whom.
 
-Joins the engine, which decides, with a transport, which sends, and futures, which are
-awaited. An operation that waits for its turn is an entry in a heap; a worker is a task
-that exists only while something is due, and takes the next due operation when it is done
-with one. One timer is set for whatever comes first: a poll that falls due, a deadline, or
-the budget's leave to go on. Deadlines are a schedule of their own, so that a poll which
-hangs cannot hold one up.
+Joins what the engine decides with the futures that callers hold. Whatever happens to an
+operation goes through its tracker, and this is where what follows is done: parked again,
+handed to who waits, dropped. When polls start and stop is the pump's business.
+
+Code of the caller's runs in here (backoff generators, decoders, progress functions), and
+may do anything, cancelling this very operation included: what it leaves is looked at again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import datetime
+import itertools
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from .decoding import Decoder
 from .engine.budget import Budget
-from .engine.cadence import DEFAULT_CADENCE, Cadence, clip, jittered
+from .engine.cadence import Generated, jittered, wait_by
+from .engine.forecast import PLAIN, Hints, History, around
+from .engine.learning import Learner
+from .engine.queue import Queue
 from .engine.retry import retry_wait
-from .engine.schedule import Schedule
-from .engine.tracker import Effect, Errand, Event, Listener, Tracker
+from .engine.tracker import Effect, Errand, Event, Listener, State, Tracker
 from .engine.verdict import Running, Setback, Verdict
-from .errors import BackoffError, LroError, PollerClosed, PollError, PollTimeout
-from .future import AtDeadline, OperationFuture
+from .errors import LroError, PollerClosed, PollError, PollTimeout
+from .future import OperationFuture
 from .operation import Operation
+from .pump import Pump
 from .resume import Token
 from .sender import Sender
 from .services import Service
+from .stats import Stats
+from .submission import Submission
+from .terms import AtDeadline, Progress, Terms, expected_duration
 
 __all__ = ["Runner"]
 
@@ -37,7 +44,7 @@ logger = logging.getLogger("lro_poller")
 _WARN_EVERY = 60.0  # seconds between two warnings that polls fail
 _SHORTEST_LEAD = 0.02  # seconds kept for the last poll before a deadline, however fast the server is
 _LAST_CANCELLATIONS = 10.0  # seconds in which closing lets requests to cancel be answered
-_TIMER_SLACK = 1e-6  # seconds; a loop may ring a timer one tick of its clock early
+_CLOSED_AT_ONCE = 500  # futures that closing ends in one step of the loop
 
 
 class Runner:
@@ -49,6 +56,7 @@ class Runner:
         origin: str,
         sender: Sender,
         budget: Budget,
+        history: History,
         *,
         max_failures: int | None,
         cancel_grace: float,
@@ -60,71 +68,63 @@ class Runner:
         self._origin = origin
         self._sender = sender
         self._budget = budget
+        self._learner = Learner(history, service.id)
         self._max_failures = max_failures
         self._cancel_grace = cancel_grace
         self._random = random
         self._trackers: dict[str, Tracker] = {}
         self._errands: set[Errand] = set()
         self._cancellations: set[asyncio.Task[None]] = set()
-        self._schedule: Schedule[Tracker] = Schedule()
-        self._deadlines: Schedule[Listener] = Schedule()
-        self._in_flight: dict[Tracker, asyncio.Task[None]] = {}
-        self._workers: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
-        self._scout: Tracker | None = None  # the poll that waits for a token
+        self._queue: Queue[Tracker] = Queue(_when_worth)
+        self._pump = Pump(self, sender, budget, self._queue)
         self._quiet_until = -math.inf
 
     # What the poller asks for.
 
-    def watch(
-        self,
-        name: str,
-        *,
-        operation: Operation | None,
-        sightings: int,
-        cadence: Callable[[], Cadence],
-        decoder: Decoder | None,
-        deadline: float | None,
-        at_deadline: AtDeadline,
-    ) -> OperationFuture[Any]:
-        """A future for the operation, which joins those that wait for it already.
-
-        Args:
-            operation: As just seen by the caller; None when nothing is known of it.
-            sightings: How often it was seen running, now and before.
-            deadline: Seconds from now.
-            at_deadline: What becomes of the operation then.
-        """
+    def watch(self, submission: Submission, terms: Terms) -> OperationFuture[Any]:
+        """A future for the operation, which joins those that wait for it already."""
         now = self.loop.time()
-        tracker = self._trackers.get(name)
+        tracker = self._trackers.get(submission.name)
+        operation = submission.operation
         if operation is not None and operation.done:
             if tracker is not None:
                 self.wake(tracker)  # what this caller knows, the others may hear at once
-            return self._finished(name, operation, decoder, now)
+            return self._finished(operation, terms, now)
         new = tracker is None
         if tracker is None:
-            tracker = self._trackers[name] = Tracker(name, cadence(), now, self._max_failures)
-            tracker.operation, tracker.sightings = operation, sightings
-        until = None if deadline is None else now + deadline
+            tracker = self._trackers[submission.name] = self._tracker(submission, terms, now)
+        until = None if terms.deadline is None else now + terms.deadline
         future: OperationFuture[Any] = OperationFuture(
-            self, tracker, decoder, submitted=now, deadline=until, at_deadline=at_deadline
+            self, tracker, terms.decoder, submitted=now, deadline=until, at_deadline=terms.at_deadline
         )
-        tracker.audience += (future,)
+        tracker.join(future)
         if until is not None:
-            self._deadlines.put(future, until)
+            self._pump.deadlines.put(future, until)
         if new and operation is not None:
-            self._park(tracker, now, 0.0)  # it was just seen running: looking again at once would be wasted
+            self._park(tracker, now)  # it was just seen running: looking again at once would be wasted
         elif new:
-            self._schedule.put(tracker, now)
-        self._arm()
+            self._schedule_at(tracker, now, 0.0)
+        self._pump.arm()
         return future
 
-    def _finished(self, name: str, operation: Operation, decoder: Decoder | None, now: float) -> OperationFuture[Any]:
+    def _tracker(self, submission: Submission, terms: Terms, now: float) -> Tracker:
+        expects = PLAIN if terms.expected is None else around(terms.expected)
+        tracker = Tracker(submission.name, now, expects, self._max_failures)
+        tracker.began = now - submission.age
+        tracker.learns = not submission.resumed
+        tracker.operation, tracker.sightings = submission.operation, submission.sightings
+        if terms.backoff is not None:
+            tracker.backoff = Generated(terms.backoff)
+        if terms.kind is not None or terms.expected is not None or terms.progress is not None:
+            tracker.hints = Hints(terms.kind, terms.expected, _total(terms.progress))
+        return tracker
+
+    def _finished(self, operation: Operation, terms: Terms, now: float) -> OperationFuture[Any]:
         """A future for an operation that needs no poll."""
-        tracker = Tracker(name, DEFAULT_CADENCE, now)
+        tracker = Tracker(operation.name, now, PLAIN)
         tracker.operation = operation
         tracker.on(Event.ABANDON)
-        future: OperationFuture[Any] = OperationFuture(self, tracker, decoder, submitted=now)
+        future: OperationFuture[Any] = OperationFuture(self, tracker, terms.decoder, submitted=now)
         future._finish(operation, now)
         return future
 
@@ -150,10 +150,10 @@ class Runner:
     async def _run_errand(self, name: str, method: str, suffix: str) -> Operation:
         errand = Errand(name, self.loop.time(), method, suffix)
         listener = _Once(self.loop)
-        errand.audience = (listener,)
+        errand.join(listener)
         self._errands.add(errand)
-        self._schedule.put(errand, errand.submitted)
-        self._arm()
+        self._queue.put_first(errand)
+        self._pump.arm()
         try:
             return await listener.answer
         finally:
@@ -161,19 +161,19 @@ class Runner:
             self._stop(errand)
 
     def wake(self, tracker: Tracker) -> None:
-        """Polls `tracker` now, or once more when a poll of it is under way."""
+        """Polls `tracker` now, or once more when a poll of it is under way, or when the service lets it."""
         if tracker.on(Event.WAKE) is Effect.HURRY:
-            self._schedule.put(tracker, self.loop.time())
-            self._arm()
+            self._hurry(tracker, self.loop.time())
+            self._pump.arm()
 
     def abandon(self, future: OperationFuture[Any]) -> None:
         """`future` waits no more; polling goes on only if somebody else does."""
-        self._deadlines.remove(future)
+        self._pump.deadlines.remove(future)
         tracker = future._tracker
-        tracker.audience = tuple(who for who in tracker.audience if who is not future)
-        if not tracker.audience:
+        if not tracker.leave(future) and tracker.state is not State.ENDED:
+            self._learner.lost_sight(tracker, self.loop.time())
             self._stop(tracker)
-            self._release(tracker)
+            self._forget(tracker)
 
     def token(self, tracker: Tracker) -> str:
         """What resumes the wait for this operation."""
@@ -183,11 +183,29 @@ class Runner:
             origin=self._origin,
             name=tracker.name,
             sightings=tracker.sightings,
+            age=round(self.loop.time() - tracker.began, 3),
         ).write()
 
     def pending(self) -> list[OperationFuture[Any]]:
         """The futures that have no outcome yet."""
-        return [who for tracker in self._trackers.values() for who in tracker.audience if type(who) is OperationFuture]
+        return [
+            who for tracker in self._trackers.values() for who in tracker.audience() if type(who) is OperationFuture
+        ]
+
+    def stats(self) -> Stats:
+        """How polling goes."""
+        now = self.loop.time()
+        return Stats(
+            service=self._service.id,
+            pending=len(self._trackers),
+            in_flight=self._pump.in_flight,
+            overdue=self._queue.overdue(now),
+            polls=self._pump.polls,
+            polls_per_second=self._budget.recent_rate(now),
+            max_rate=self._budget.rate(now),
+            lateness=self._pump.lateness,
+            throttled=self._budget.throttled_polls,
+        )
 
     async def aclose(self) -> None:
         """Ends every future that is pending, every worker, and every connection."""
@@ -199,79 +217,46 @@ class Runner:
 
     async def _close(self) -> None:
         self.closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._pump.stop()
+        try:
+            while self._trackers:
+                self._end(itertools.islice(self._trackers.values(), _CLOSED_AT_ONCE))
+                await asyncio.sleep(0)
+        finally:
+            self._end([*self._trackers.values(), *self._errands])
+            for task in self._cancellations:
+                task.cancel()
+            try:
+                await self._pump.aclose()
+                if self._cancellations:
+                    await asyncio.wait(self._cancellations)
+            finally:
+                await self._sender.aclose()
+
+    def _end(self, trackers: Iterable[Tracker]) -> None:
         now = self.loop.time()
-        for tracker in [*self._trackers.values(), *self._errands]:
+        for tracker in list(trackers):
             self._stop(tracker)
             for who in self._release(tracker):
                 who._fail(PollerClosed(*self._facts(tracker, who, now)), now)
+
+    # What the pump tells.
+
+    def settle(self, tracker: Tracker, verdict: Verdict) -> None:
+        """See `pump.Host`."""
+        now = self.loop.time()
         try:
-            for task in self._cancellations:
-                task.cancel()
-            if self._workers or self._cancellations:
-                await asyncio.wait(self._workers | self._cancellations)
-        finally:
-            await self._sender.aclose()
+            self._account(verdict, now)
+            self._follow(tracker, verdict, now)
+        except (Exception, asyncio.CancelledError) as error:
+            # A bug, of ours or in code of the caller's that runs in here: heard of on this operation's own futures.
+            logger.exception("%s: what a poll brought could not be dealt with", tracker.name)
+            failure = PollError(tracker.name, f"{type(error).__name__} in dealing with what the poll brought")
+            failure.__cause__ = error
+            self._give_up(tracker, failure, now)
 
-    # The timer: what is due now, and when to look again.
-
-    def _arm(self) -> None:
-        """Sets the timer for the first thing that is to be done, soon if that is due."""
-        if self.closed:
-            return
-        when = self._next_time()
-        if self._timer is not None:
-            if self._timer.when() <= when:
-                return  # it rings early enough, and then is set anew
-            self._timer.cancel()
-            self._timer = None
-        if when < math.inf:
-            self._timer = self.loop.call_at(when, self._ring)
-
-    def _next_time(self) -> float:
-        deadline = self._deadlines.next_time()
-        poll = self._schedule.next_time() if self._open() else None
-        return min(
-            math.inf if deadline is None else deadline,
-            math.inf if poll is None else max(poll, self._budget.next_time()),
-        )
-
-    def _ring(self) -> None:
-        self._timer = None
-        now = self.loop.time() + _TIMER_SLACK
-        while (who := self._deadlines.pop_due(now)) is not None:
-            assert isinstance(who, OperationFuture)
-            self._time_out(who)
-        while (tracker := self._admit(now)) is not None:
-            task = self.loop.create_task(self._work(tracker), name="lro-poller worker")
-            self._in_flight[tracker] = task
-            self._workers.add(task)
-            task.add_done_callback(self._workers.discard)
-        self._arm()
-
-    def _admit(self, now: float) -> Tracker | None:
-        """The next operation to poll, if one is due and the budget has room for it."""
-        if self.closed or not self._open() or self._budget.next_time() > now:
-            return None
-        tracker = self._schedule.pop_due(now)
-        if tracker is not None:
-            self._budget.start(self.loop.time())
-            tracker.on(Event.START)
-            if not self._sender.ready():
-                self._scout = tracker
-        return tracker
-
-    def _open(self) -> bool:
-        """Whether another poll may be under way.
-
-        While there is no token one poll fetches it and the others stay parked: they would all
-        start at once when it comes, whatever the rate.
-        """
-        return self._budget.free() and self._scout is None
-
-    def _time_out(self, future: OperationFuture[Any]) -> None:
+    def time_out(self, future: OperationFuture[Any]) -> None:
+        """See `pump.Host`."""
         now, tracker = self.loop.time(), future._tracker
         choice, future.at_deadline = future.at_deadline, AtDeadline.LEAVE
         if choice is not AtDeadline.LEAVE:
@@ -280,7 +265,7 @@ class Runner:
             task.add_done_callback(self._cancellations.discard)
         if choice is AtDeadline.CANCEL_AND_WAIT:
             future.deadline = now + self._cancel_grace
-            self._deadlines.put(future, future.deadline)
+            self._pump.deadlines.put(future, future.deadline)
             return
         error = PollTimeout(*self._facts(tracker, future, now))
         self.abandon(future)
@@ -291,105 +276,78 @@ class Runner:
         try:
             await self.cancel(name)
         except LroError as error:
-            logger.warning("%s; the operation was not cancelled", error)
-
-    # A worker: polls one operation after another while any is due.
-
-    async def _work(self, tracker: Tracker) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        following: Tracker | None = tracker
-        try:
-            while following is not None:
-                tracker, following = following, None
-                self._in_flight[tracker] = task
-                try:
-                    verdict = await self._poll(tracker)
-                finally:
-                    self._land(tracker)
-                self._settle(tracker, verdict)
-                following = self._admit(self.loop.time())
-                self._arm()
-        finally:
-            self._arm()
-
-    def _land(self, tracker: Tracker) -> asyncio.Task[None] | None:
-        """Counts a poll as over, once: when it is cut, or else when its worker is done with it."""
-        task = self._in_flight.pop(tracker, None)
-        if task is not None:
-            self._budget.finish()
-        if self._scout is tracker:
-            self._scout = None
-        return task
-
-    async def _poll(self, tracker: Tracker) -> Verdict:
-        if tracker is self._scout:
-            fault = await self._sender.fetch_token(tracker)
-            if fault is not None:
-                return fault
-            await self._take_another_turn()
-            self._scout = None
-            self._arm()
-        return await self._sender.ask(tracker)
-
-    async def _take_another_turn(self) -> None:
-        """The turn that a poll took before it waited for a token is long over."""
-        while (wait := self._budget.next_time() - self.loop.time()) > 0:  # noqa: ASYNC110 - time is the event
-            await asyncio.sleep(wait)
-        self._budget.take_turn(self.loop.time())
+            logger.warning("%s: the operation was not cancelled: %s", name, _kind_of(error))
 
     # What follows from a poll.
-
-    def _settle(self, tracker: Tracker, verdict: Verdict) -> None:
-        now = self.loop.time()
-        logger.debug("%s: %s", tracker.name, type(verdict).__name__)
-        self._account(verdict, now)
-        match tracker.hear(verdict):
-            case Effect.PARK:
-                self._park(tracker, now, verdict.delay if isinstance(verdict, Running) else 0.0)
-            case Effect.RETRY:
-                own = jittered(retry_wait(tracker.failures, tracker.wait), self._random())
-                self._schedule_at(tracker, now, max(own, verdict.delay if isinstance(verdict, Setback) else 0.0))
-            case Effect.HURRY:
-                self._schedule.put(tracker, now)
-            case Effect.RESOLVE:
-                operation = tracker.operation
-                assert operation is not None
-                for who in self._release(tracker):
-                    who._finish(operation, now)
-            case Effect.REJECT:
-                assert tracker.error is not None
-                self._fail(tracker, tracker.error, now)
-        if isinstance(verdict, Running):
-            for who in tracker.audience:
-                who._see(verdict.operation)
 
     def _account(self, verdict: Verdict, now: float) -> None:
         """Tells the budget, and the log, how the service is doing."""
         if not isinstance(verdict, Setback):
-            self._budget.answered()
+            self._budget.answered(now)
             return
-        if verdict.general:
+        if verdict.error.http_status == 429:
             self._budget.throttled(now, verdict.delay)
+        elif verdict.general:
+            self._budget.halt(now, verdict.delay)
         if now >= self._quiet_until:
             self._quiet_until = now + _WARN_EVERY
-            logger.warning("%s; polling goes on", verdict.error)
+            logger.warning("%s: a poll failed: %s; polling goes on", verdict.error.name, _kind_of(verdict.error))
 
-    def _park(self, tracker: Tracker, now: float, asked: float) -> None:
-        """Schedules the next poll by the operation's cadence, or later if the service asked for that."""
+    def _follow(self, tracker: Tracker, verdict: Verdict, now: float) -> None:
+        match tracker.hear(verdict, now):
+            case Effect.PARK:
+                self._park(tracker, now)
+            case Effect.RETRY:
+                self._schedule_at(tracker, now, jittered(retry_wait(tracker.failures, tracker.wait), self._random()))
+            case Effect.HURRY:
+                self._hurry(tracker, now)
+            case Effect.RESOLVE:
+                assert tracker.operation is not None
+                self._learner.ended(tracker, now)
+                for who in self._release(tracker):
+                    who._finish(tracker.operation, now)
+            case Effect.REJECT:
+                assert tracker.error is not None
+                self._fail(tracker, tracker.error, now)
+        if isinstance(verdict, Running):
+            for who in tracker.audience():
+                who._see(verdict.operation)
+
+    def _park(self, tracker: Tracker, now: float) -> None:
+        """Schedules the next poll of an operation that was found running."""
         operation = tracker.operation
         assert operation is not None
         try:
-            tracker.wait = tracker.cadence.wait(tracker.sightings, operation)
-        except BackoffError as error:
-            self._stop(tracker)
-            self._fail(tracker, error, now)
-        else:
-            self._schedule_at(tracker, now, max(jittered(tracker.wait, self._random()), asked))
+            self._learner.saw_running(tracker)
+            if tracker.backoff is None:
+                tracker.wait = wait = wait_by(tracker.forecast, now - tracker.began, self._random())
+            else:
+                tracker.wait = tracker.backoff.wait(tracker.sightings, operation)
+                wait = jittered(tracker.wait, self._random())
+        except LroError as error:
+            self._give_up(tracker, error, now)
+            return
+        if tracker.state is State.PARKED and not tracker.ticket and tracker.level < 0:
+            # Otherwise the generator, which is the caller's code, has ended the wait or has asked for a poll at once.
+            self._schedule_at(tracker, now, wait)
 
     def _schedule_at(self, tracker: Tracker, now: float, wait: float) -> None:
-        lead = max(3 * self._sender.latency, _SHORTEST_LEAD)
-        self._schedule.put(tracker, clip(now + wait, now, tracker.earliest_deadline(), lead))
+        """Has it polled after `wait`, not before the service lets it, and once more before a deadline."""
+        due = max(now + wait, tracker.not_before)
+        last = tracker.last_look(now, max(3 * self._sender.latency, _SHORTEST_LEAD))
+        tracker.due = due if last is None else min(due, last)
+        self._queue.put(tracker, tracker.due)
+
+    def _hurry(self, tracker: Tracker, now: float) -> None:
+        if tracker.not_before > now:
+            self._schedule_at(tracker, now, 0.0)
+        else:
+            tracker.due = now
+            self._queue.put_first(tracker)
+
+    def _give_up(self, tracker: Tracker, error: LroError, now: float) -> None:
+        self._stop(tracker)
+        self._fail(tracker, error, now)
 
     def _fail(self, tracker: Tracker, error: LroError, now: float) -> None:
         for who in self._release(tracker):
@@ -399,21 +357,22 @@ class Runner:
         """Ends the polling of an operation that nobody waits for."""
         match tracker.on(Event.ABANDON):
             case Effect.DROP:
-                self._schedule.remove(tracker)
+                self._queue.remove(tracker)
             case Effect.CUT:
-                task = self._land(tracker)
-                assert task is not None
-                task.cancel()
-                self._arm()
+                self._pump.cut(tracker)
 
     def _release(self, tracker: Tracker) -> tuple[Listener, ...]:
         """Takes an ended operation out of the books; returns who waited for it."""
-        audience, tracker.audience = tracker.audience, ()
+        self._forget(tracker)
+        audience = tracker.dismiss()
+        for who in audience:
+            if isinstance(who, OperationFuture):
+                self._pump.deadlines.remove(who)
+        return audience
+
+    def _forget(self, tracker: Tracker) -> None:
         if self._trackers.get(tracker.name) is tracker:
             del self._trackers[tracker.name]
-        for who in audience:
-            self._deadlines.remove(who)
-        return audience
 
     def _facts(
         self, tracker: Tracker, who: Listener, now: float
@@ -426,7 +385,6 @@ class _Once:
     """Who waits for one answer and no more."""
 
     deadline: float | None = None
-    ticket = 0
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.submitted = loop.time()
@@ -442,3 +400,22 @@ class _Once:
     def _fail(self, error: LroError, now: float) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
+
+
+def _when_worth(tracker: Tracker, level: int) -> float:
+    """When a poll is worth `2**level` of the price of one."""
+    return tracker.began + tracker.forecast.when_worth(tracker.seen - tracker.began, level)
+
+
+def _total(progress: Progress | None) -> Callable[[Operation, float], float | None] | None:
+    """`progress` as the engine takes it, without a clock."""
+    if progress is None:
+        return None
+    return lambda operation, age: expected_duration(progress(operation), age, datetime.datetime.now(datetime.UTC))
+
+
+def _kind_of(error: LroError) -> str:
+    """An error for the log, without a word of the service's."""
+    if isinstance(error, PollError) and error.status is not None:
+        return f"{error.reason}: {error.status.code_name}"
+    return error.reason if isinstance(error, PollError) else type(error).__name__

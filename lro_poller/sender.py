@@ -11,7 +11,7 @@ import platform
 
 from .auth import Authorizer
 from .engine.tracker import Tracker
-from .engine.verdict import Refused, Unauthorized, Verdict, judge, judge_fault
+from .engine.verdict import Refused, Unauthorized, Verdict, acknowledge, judge, judge_fault
 from .errors import CredentialsError, PollError
 from .names import encode
 from .services import Service
@@ -25,6 +25,9 @@ __all__ = ["Sender"]
 class Sender:
     """One service at one origin.
 
+    Args:
+        timeout: Seconds that a poll may take, or a token. Whoever calls cuts a poll that takes longer.
+
     Attributes:
         latency: Seconds that a request takes, smoothed.
     """
@@ -33,16 +36,15 @@ class Sender:
         self, service: Service, origin: str, transport: Transport, authorizer: Authorizer, timeout: float
     ) -> None:
         self.latency = 0.0
+        self.timeout = timeout
         self._service = service
         self._origin = origin
+        self._prefix = f"/{service.version}/"
         self._transport = transport
         self._authorizer = authorizer
-        self._timeout = timeout
         self._loop = asyncio.get_running_loop()
         self._reached = False
-        self._fields = {
-            "x-goog-api-client": f"gl-python/{platform.python_version()} {transport.library} gapic/{__version__}"
-        }
+        self._client = f"gl-python/{platform.python_version()} {transport.library} gapic/{__version__}"
 
     def ready(self) -> bool:
         """Whether a request can be sent without waiting for a token."""
@@ -51,30 +53,44 @@ class Sender:
     async def fetch_token(self, tracker: Tracker) -> Verdict | None:
         """Waits for a token; None once there is one, else what its lack means for the operation."""
         try:
-            async with asyncio.timeout(self._timeout):
-                await self._authorizer.headers()
+            async with asyncio.timeout(self.timeout):
+                await self._authorizer.grant()
+        except TimeoutError:
+            return self._no_reply(tracker, NoReply(Fault.UNAUTHORIZED, f"no token came within {self.timeout:g} s"))
         except Exception as error:
             return self._explain(tracker, error)
         return None
 
     async def ask(self, tracker: Tracker) -> Verdict:
         """Sends the request of `tracker`."""
-        name, began = tracker.name, self._loop.time()
+        began = self._loop.time()
         try:
-            async with asyncio.timeout(self._timeout):
-                credentials = self._authorizer.current()
-                if credentials is None:
-                    credentials = await self._authorizer.headers()
-                fields = {**self._fields, **credentials, "x-goog-request-params": f"name={encode(name)}"}
-                reply = await self._transport.send(tracker.method, self._service.path(name) + tracker.suffix, fields)
+            grant = self._authorizer.current()
+            if grant is None:
+                grant = await self._authorizer.grant()
+            encoded = encode(tracker.name)
+            fields = {
+                "x-goog-api-client": self._client,
+                "x-goog-request-params": "name=" + encoded,
+                **grant.fields,
+            }
+            path = self._prefix + encoded + tracker.suffix
+            reply = await self._transport.send(tracker.method, path, fields)
         except Exception as error:
             return self._explain(tracker, error)
         self._reached = True
         self.latency += (self._loop.time() - began - self.latency) / 8
-        verdict = judge(self._service, name, reply, began - tracker.submitted)
+        read = acknowledge if tracker.method == "POST" else self._service.dialect
+        verdict = judge(self._service, tracker.name, grant.censor(reply), began - tracker.submitted, read)
         if isinstance(verdict, Unauthorized):
-            self._authorizer.reject(credentials)
+            self._authorizer.reject(grant)
         return verdict
+
+    def cut(self, tracker: Tracker) -> Verdict:
+        """What it means that a poll was stopped because it took too long."""
+        return self._no_reply(
+            tracker, NoReply(Fault.TIMED_OUT, f"{self._origin} sent no whole reply within {self.timeout:g} s")
+        )
 
     async def aclose(self) -> None:
         """Closes every connection."""
@@ -88,8 +104,6 @@ class Sender:
         match error:
             case NoReply():
                 return self._no_reply(tracker, error)
-            case TimeoutError():
-                return self._no_reply(tracker, NoReply(Fault.TIMED_OUT, f"{self._origin} sent no whole reply in time"))
             case CredentialsError():
                 refusal = tracker.error if tracker.renewed else None  # the 401 that made a new token necessary
                 return _refused(tracker.name, str(error), error, refusal)

@@ -19,11 +19,21 @@ Submittable: TypeAlias = str | Operation | Mapping[str, Any] | object
 
 
 class Submission(NamedTuple):
-    """An operation to wait for: as the caller saw it, or None, and how often it was seen running."""
+    """An operation to wait for.
+
+    Attributes:
+        name: Checked.
+        operation: As the caller saw it; None where only the name is known.
+        sightings: How often it was seen running.
+        age: Seconds that it was waited for before.
+        resumed: Whether it was; how long it has really been running is not known then.
+    """
 
     name: str
-    operation: Operation | None
-    sightings: int
+    operation: Operation | None = None
+    sightings: int = 0
+    age: float = 0.0
+    resumed: bool = False
 
 
 def read_submission(names: NamePattern, given: Submittable) -> Submission:
@@ -35,10 +45,10 @@ def read_submission(names: NamePattern, given: Submittable) -> Submission:
         TypeError: it has no name at all.
     """
     if isinstance(given, str):
-        return Submission(names.check(given), None, 0)
+        return Submission(names.check(given))
     operation = given if isinstance(given, Operation) else _read_operation(given)
     if isinstance(operation, str):
-        return Submission(names.check(operation), None, 0)
+        return Submission(names.check(operation))
     return Submission(names.check(operation.name), operation, int(not operation.done))
 
 

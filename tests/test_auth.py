@@ -50,14 +50,14 @@ class Tokens(Credentials):
 async def test_many_wait_for_one_refresh_and_one_that_is_cancelled_stops_nobody() -> None:
     credentials = Tokens(held=True)
     authorizer = Authorizer(credentials, ORIGIN)
-    waiting = [asyncio.ensure_future(authorizer.headers()) for _ in range(20)]
+    waiting = [asyncio.ensure_future(authorizer.grant()) for _ in range(20)]
     await asyncio.sleep(0)
     waiting[0].cancel()
     await asyncio.sleep(0)
     credentials.gate.set()
-    fields = await asyncio.gather(*waiting[1:])
+    grants = await asyncio.gather(*waiting[1:])
     assert waiting[0].cancelled()
-    assert {field["authorization"] for field in fields} == {"Bearer token-1"}
+    assert {grant.fields["authorization"] for grant in grants} == {"Bearer token-1"}
     assert credentials.refreshes == 1
 
 
@@ -65,25 +65,25 @@ async def test_many_wait_for_one_refresh_and_one_that_is_cancelled_stops_nobody(
 async def test_a_fresh_token_is_there_without_waiting_and_a_rejected_one_is_not() -> None:
     authorizer = Authorizer(Tokens(), ORIGIN)
     assert authorizer.current() is None
-    first = await authorizer.headers()
+    first = await authorizer.grant()
     assert authorizer.current() == first
     authorizer.reject(first)
     assert authorizer.current() is None
-    second = await authorizer.headers()
-    assert second["authorization"] == "Bearer token-2"
+    second = await authorizer.grant()
+    assert second.fields["authorization"] == "Bearer token-2"
     authorizer.reject(first)  # late: the token has changed since
     assert authorizer.current() == second
 
 
 async def test_no_token_is_sent_without_credentials() -> None:
-    assert await Authorizer(AnonymousCredentials(), ORIGIN).headers() == {}
+    assert (await Authorizer(AnonymousCredentials(), ORIGIN).grant()).fields == {}
 
 
 @pytest.mark.parametrize("retryable, raised", [(True, NoReply), (False, CredentialsError)])
 async def test_a_refresh_that_fails_is_passing_or_final(retryable: bool, raised: type[Exception]) -> None:
     authorizer = Authorizer(Tokens(RefreshError("secret answer", retryable=retryable)), ORIGIN)
     with pytest.raises(raised) as caught:
-        await authorizer.headers()
+        await authorizer.grant()
     assert "secret" not in str(caught.value)
 
 
@@ -111,5 +111,5 @@ async def test_a_401_to_a_token_that_cannot_be_refreshed_keeps_its_status(emulat
 @pytest.mark.behaviour("B26")
 async def test_no_repr_holds_the_token() -> None:
     authorizer = Authorizer(Tokens(), ORIGIN)
-    await authorizer.headers()
+    await authorizer.grant()
     assert "token-1" not in repr(authorizer)

@@ -176,9 +176,10 @@ async def test_max_rate_spaces_the_polls(emulator: Emulator, open_poller: Callab
 
 
 async def test_the_known_quota_is_the_default_rate_at_the_services_own_origin_only() -> None:
-    assert OperationPoller()._budget._spacing == pytest.approx(60 / 600 / 0.95)
-    assert OperationPoller(max_rate=math.inf)._budget._spacing == 0
-    assert make_poller("http://127.0.0.1:1")._budget._spacing == 0
+    assert OperationPoller().budget.max_rate == pytest.approx(600 / 60 * 0.95)
+    assert OperationPoller(endpoint="https://workspaceevents.googleapis.com:443/").budget.max_rate == pytest.approx(9.5)
+    assert OperationPoller(max_rate=math.inf).budget.max_rate == math.inf
+    assert make_poller("http://127.0.0.1:1").budget.max_rate == math.inf
 
 
 async def test_resume_goes_on_where_the_backoff_stood(emulator: Emulator, open_poller: Callable[..., Any]) -> None:

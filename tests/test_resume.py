@@ -33,6 +33,7 @@ def test_a_token_is_one_line_of_json_with_a_version_and_nothing_else() -> None:
         "origin": ORIGIN,
         "name": "operations/abc",
         "sightings": 7,
+        "age": 0.0,
     }
 
 

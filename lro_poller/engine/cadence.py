@@ -1,23 +1,21 @@
-"""When to look at a running operation again.
+"""A caller's own waits between two polls of a running operation.
 
-Decides the wait after a poll that found the operation running. What to do about a poll
-that failed is another question, answered in `retry`.
+Decides what of a `backoff` generator is a usable wait, and how waits are spread. Without
+one a forecast decides when to look again; what to do about a poll that failed is another
+question, answered in `retry`.
 """
 
 from __future__ import annotations
 
-import functools
-import itertools
 import sys
 from collections.abc import Callable, Generator
-from typing import Any, Protocol, TypeAlias
-
-import backoff
+from typing import Any, TypeAlias
 
 from ..errors import BackoffError
 from ..operation import Operation
+from .forecast import Forecast
 
-__all__ = ["DEFAULT_CADENCE", "JITTER", "BackoffFactory", "Cadence", "Generated", "Steps", "clip", "jittered"]
+__all__ = ["JITTER", "BackoffFactory", "Generated", "check_backoff", "jittered", "wait_by"]
 
 BackoffFactory: TypeAlias = Callable[[], Generator[Any, Any, None]]
 """A wait generator function of `backoff`, or a `functools.partial` of one."""
@@ -26,28 +24,9 @@ JITTER = 0.1
 """Each wait is spread by this share to either side. Wider jitter costs lateness and saves no poll."""
 
 
-class Cadence(Protocol):
-    """The waits of one operation, or of all that have no waits of their own."""
+_SHORTEST_WAIT = 0.02  # seconds between two looks by a forecast
 
-    def wait(self, attempt: int, operation: Operation) -> float:
-        """Seconds to wait after the poll number `attempt`, from 1, that found `operation` running.
-
-        Raises:
-            BackoffError: the caller's generator misbehaved.
-        """
-        ...
-
-
-class Steps:
-    """Waits that depend on the number of the attempt alone; one object serves every operation."""
-
-    __slots__ = ("_waits",)
-
-    def __init__(self, waits: tuple[float, ...]) -> None:
-        self._waits = waits
-
-    def wait(self, attempt: int, operation: Operation) -> float:
-        return self._waits[min(attempt, len(self._waits)) - 1]
+_MOST_TAKEN = 1000  # waits; a generator has long come to its longest by then, and a token may claim any number
 
 
 class Generated:
@@ -66,7 +45,15 @@ class Generated:
         self._wait: float | None = None
 
     def wait(self, attempt: int, operation: Operation) -> float:
-        """The wait for this attempt; after a resumption the earlier ones are passed over."""
+        """Seconds to wait after the poll number `attempt`, from 1, that found `operation` running.
+
+        After a resumption the earlier waits are passed over.
+
+        Raises:
+            BackoffError: the generator misbehaved.
+        """
+        if self._generator is None:
+            self._taken = max(0, attempt - _MOST_TAKEN)
         while self._taken < attempt:
             self._wait = self._next(operation)
             self._taken += 1
@@ -91,24 +78,18 @@ class Generated:
         return float(value)
 
 
-DEFAULT_CADENCE = Steps(tuple(itertools.islice(backoff.expo(base=1.5, max_value=20.0), 1, 12)))
-"""1 s, growing by half each time, up to 20 s."""
-
-
-def cadence_of(factory: BackoffFactory | None) -> Callable[[], Cadence]:
-    """What makes the cadence of one operation out of a `backoff=` argument.
+def check_backoff(factory: BackoffFactory | None) -> BackoffFactory | None:
+    """Returns a `backoff=` argument.
 
     Raises:
         TypeError: it is no generator function.
     """
-    if factory is None:
-        return lambda: DEFAULT_CADENCE
-    if not callable(factory):
+    if factory is not None and not callable(factory):
         raise TypeError(
             f"backoff must be a function that makes a wait generator, such as backoff.expo or "
             f"functools.partial(backoff.expo, max_value=20), not {factory!r}"
         )
-    return functools.partial(Generated, factory)
+    return factory
 
 
 def jittered(wait: float, random: float) -> float:
@@ -116,9 +97,12 @@ def jittered(wait: float, random: float) -> float:
     return wait * (1 + JITTER * (2 * random - 1))
 
 
-def clip(due: float, now: float, deadline: float | None, lead: float) -> float:
-    """`due`, brought forward so that one last poll, which takes `lead` seconds, lands before `deadline`."""
-    if deadline is None:
-        return due
-    last = deadline - lead
-    return last if now < last < due else due
+def wait_by(forecast: Forecast, age: float, random: float) -> float:
+    """Seconds to wait for the next look by a forecast, after one at `age`.
+
+    Spread by a share of what lies between this look and the one after it, if that is shorter: where
+    looks stand close together, each has its moment.
+    """
+    look = forecast.next_look(age)
+    room = min(look - age, forecast.next_look(look) - look)
+    return max(look - age + JITTER * room * (2 * random - 1), _SHORTEST_WAIT)

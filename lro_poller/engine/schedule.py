@@ -60,6 +60,11 @@ class Schedule(Generic[T]):
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
+    def is_due(self, now: float) -> bool:
+        """Whether an item is due at `now`."""
+        when = self.next_time()
+        return when is not None and when <= now
+
     def pop_due(self, now: float) -> T | None:
         """Takes out the item that is longest due at `now`; None when none is."""
         when = self.next_time()

@@ -17,7 +17,8 @@ from typing import Protocol
 
 from ..errors import LroError, PollError
 from ..operation import Operation
-from .cadence import DEFAULT_CADENCE, Cadence
+from .cadence import Generated
+from .forecast import PLAIN, Forecast, Hints, Kind
 from .verdict import Ended, Refused, Running, Setback, Unauthorized, Verdict
 
 __all__ = ["LIFE", "Effect", "Errand", "Event", "State", "Tracker"]
@@ -101,6 +102,8 @@ LIFE: dict[State, dict[Event, tuple[State, Effect]]] = {
 
 _ROWS = [[LIFE[state][event] for event in Event] for state in State]  # the same table, indexed in one step
 
+_LARGEST_LEAD = 0.1  # of a wait: however slow the service is, a last poll is not made long before the deadline
+
 _EVENT_OF = {Running: Event.RUNNING, Ended: Event.FINISHED, Refused: Event.REFUSED}
 
 
@@ -109,7 +112,6 @@ class Listener(Protocol):
 
     submitted: float
     deadline: float | None
-    ticket: int
 
     def _see(self, operation: Operation) -> None: ...
     def _finish(self, operation: Operation, now: float) -> None: ...
@@ -117,38 +119,55 @@ class Listener(Protocol):
 
 
 class Tracker:
-    """The record of one operation that is being waited for.
+    """The record of one operation that is being waited for. Times are seconds of one monotonic clock.
 
     Attributes:
         name: The operation; what is polled, whatever a reply calls it.
         state: Where in its life it is.
-        cadence: When it is looked at again while it runs.
         submitted: When it was submitted.
+        began: When it began, as far as is known; its age counts from here.
+        seen: When it was last known to run.
+        forecast: What is known of how long it will take.
+        kind: What its duration teaches; None before that is known.
+        learns: Whether when it began is known, so that its duration teaches something.
+        hints: What the caller said of how long it will take; None for nothing.
+        backoff: The caller's own waits; None where the forecast decides.
         polls: How many polls were started.
-        sightings: How many polls found it running; the attempt number of its cadence.
+        sightings: How many polls found it running; the attempt number of its backoff.
         failures: How many polls failed in a row.
         renewed: Whether the last poll was refused for its token, so that the next has a new one.
-        wait: The last wait of its cadence, in seconds.
+        wait: The last wait between two polls that found it running, in seconds.
+        due: When its next poll is due, or its last was.
+        not_before: Until when the service asks to be left alone about it.
         operation: As last read; None before the first reply.
         error: Why the last poll failed; None when it did not.
-        audience: Who waits for it.
         max_failures: How many polls in a row may fail; None for any number.
-        ticket: Its entry in the schedule.
+        ticket, level: Its place in the queue.
     """
 
     method = "GET"
     suffix = ""
 
     __slots__ = (
-        "audience",
-        "cadence",
+        "_first",
+        "_others",
+        "backoff",
+        "began",
+        "due",
         "error",
         "failures",
+        "forecast",
+        "hints",
+        "kind",
+        "learns",
+        "level",
         "max_failures",
         "name",
+        "not_before",
         "operation",
         "polls",
         "renewed",
+        "seen",
         "sightings",
         "state",
         "submitted",
@@ -156,24 +175,78 @@ class Tracker:
         "wait",
     )
 
-    def __init__(self, name: str, cadence: Cadence, now: float, max_failures: int | None = None) -> None:
+    def __init__(self, name: str, now: float, forecast: Forecast, max_failures: int | None = None) -> None:
         self.name = name
         self.state = State.PARKED
-        self.cadence = cadence
         self.submitted = now
+        self.began = now
+        self.seen = now
+        self.due = now
+        self.forecast = forecast
+        self.kind: Kind | None = None
+        self.learns = True
+        self.hints: Hints | None = None
+        self.backoff: Generated | None = None
         self.polls = 0
         self.sightings = 0
         self.failures = 0
         self.renewed = False
         self.wait = 0.0
+        self.not_before = now
         self.operation: Operation | None = None
         self.error: PollError | None = None
-        self.audience: tuple[Listener, ...] = ()
         self.max_failures = max_failures
         self.ticket = 0
+        self.level = -1
+        self._first: Listener | None = None
+        self._others: dict[Listener, None] | None = None  # most operations have one listener
 
     def __repr__(self) -> str:
         return f"<Tracker {self.name} {self.state.name.lower()}, {self.polls} polls>"
+
+    # Who waits for it.
+
+    def join(self, who: Listener) -> None:
+        """`who` waits for it too."""
+        if self._first is None:
+            self._first = who
+        else:
+            self._others = self._others or {}
+            self._others[who] = None
+
+    def leave(self, who: Listener) -> bool:
+        """`who` waits no more; whether anybody still does."""
+        if self._first is who:
+            self._first = None
+        elif self._others is not None:
+            self._others.pop(who, None)
+        return self._first is not None or bool(self._others)
+
+    def audience(self) -> tuple[Listener, ...]:
+        """Everybody who waits for it."""
+        first = () if self._first is None else (self._first,)
+        return (*first, *self._others) if self._others else first
+
+    def dismiss(self) -> tuple[Listener, ...]:
+        """Everybody who waited for it; nobody does any more."""
+        audience = self.audience()
+        self._first = self._others = None
+        return audience
+
+    def last_look(self, now: float, lead: float) -> float | None:
+        """When the last poll has to start that is to end before the first deadline that still allows one.
+
+        Args:
+            lead: Seconds that a poll takes; of a short wait a tenth is kept for it at the most.
+        """
+        looks = (
+            who.deadline - min(lead, _LARGEST_LEAD * (who.deadline - who.submitted))
+            for who in self.audience()
+            if who.deadline is not None
+        )
+        return min((look for look in looks if look > now), default=None)
+
+    # What happens to it.
 
     def on(self, event: Event) -> Effect:
         """Moves to the state that follows `event`; returns what has to be done.
@@ -189,20 +262,19 @@ class Tracker:
             self.polls += 1
         return effect
 
-    def earliest_deadline(self) -> float | None:
-        """When the first of those who wait stops waiting; None when nobody does."""
-        return min((who.deadline for who in self.audience if who.deadline is not None), default=None)
-
-    def hear(self, verdict: Verdict) -> Effect:
-        """Takes in what a poll brought; returns what has to be done."""
+    def hear(self, verdict: Verdict, now: float) -> Effect:
+        """Takes in what a poll brought at `now`; returns what has to be done."""
         if self.state is State.ENDED:
             return Effect.NOTHING
         if isinstance(verdict, Running | Ended):
             self.operation, self.error = verdict.operation, None
             self.failures = 0
-            self.sightings += not verdict.operation.done
+            if not verdict.operation.done:
+                self.sightings += 1
+                self.seen = now
         else:
             self.error = verdict.error
+        self.not_before = now + verdict.delay if isinstance(verdict, Running | Setback) else now
         return self.on(self._event_of(verdict))
 
     def _event_of(self, verdict: Verdict) -> Event:
@@ -225,6 +297,6 @@ class Errand(Tracker):
     __slots__ = ("method", "suffix")
 
     def __init__(self, name: str, now: float, method: str, suffix: str) -> None:
-        super().__init__(name, DEFAULT_CADENCE, now, max_failures=0)
+        super().__init__(name, now, PLAIN, max_failures=0)
         self.method = method
         self.suffix = suffix

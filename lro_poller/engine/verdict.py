@@ -20,7 +20,7 @@ import msgspec
 
 from ..errors import PollError
 from ..operation import Operation
-from ..services import Service
+from ..services import Dialect, Service
 from ..status import Status
 from ..wire import Fault, NoReply, Reply
 
@@ -32,6 +32,7 @@ __all__ = [
     "Setback",
     "Unauthorized",
     "Verdict",
+    "acknowledge",
     "judge",
     "judge_fault",
     "retry_after",
@@ -89,10 +90,14 @@ _PASSING_4XX = frozenset({408, 425, 429})
 _FINAL_5XX = frozenset({501, 505})  # neither a method nor a protocol version appears by waiting
 
 
-def judge(service: Service, name: str, reply: Reply, age: float = math.inf) -> Verdict:
-    """What `reply` says of the operation `name`, submitted `age` seconds ago. Never raises."""
+def judge(service: Service, name: str, reply: Reply, age: float = math.inf, read: Dialect | None = None) -> Verdict:
+    """What `reply` says of the operation `name`, submitted `age` seconds ago. Never raises.
+
+    Args:
+        read: What reads the body of a success; the dialect of the service unless given.
+    """
     if 200 <= reply.status < 300:
-        return _judge_success(service, name, reply)
+        return _judge_success(service, name, reply, service.dialect if read is None else read)
     status = Status.read_http(reply.status, _json(reply.body))
     error = PollError(
         name,
@@ -139,9 +144,14 @@ def retry_after(headers: Mapping[str, str]) -> float:
     return 0.0 if until is None or since is None else _bounded(until - since)
 
 
-def _judge_success(service: Service, name: str, reply: Reply) -> Verdict:
+def acknowledge(name: str, body: bytes) -> Operation:
+    """Reads the reply to a request whose answer says nothing: that it was accepted is all."""
+    return Operation(name, done=True, error=None, raw=body, raw_metadata=None, raw_response=None)
+
+
+def _judge_success(service: Service, name: str, reply: Reply, read: Dialect) -> Verdict:
     try:
-        operation = service.dialect(name, reply.body)
+        operation = read(name, reply.body)
     except ValueError as error:
         return Setback(PollError(name, str(error), reply.status))
     except Exception as error:  # a dialect of the caller's own, with a bug

@@ -65,7 +65,7 @@ def run(seed: int, operations: int) -> Report:
     loop = SimulatedLoop()
     threads = functools.partial(_simulated_thread, random.Random(f"threads {seed}"))
     try:
-        with mock.patch("anyio.to_thread.run_sync", threads):
+        with mock.patch("lro_poller.auth.in_daemon_thread", threads):
             loop.run_until_complete(_Fleet(seed, operations, loop, report).live())
             loop.run_until_complete(asyncio.sleep(0))
         report.expect(held=not asyncio.all_tasks(loop), otherwise=f"leaked: {asyncio.all_tasks(loop)}")
@@ -78,7 +78,7 @@ def run(seed: int, operations: int) -> Report:
     return report
 
 
-async def _simulated_thread(dice: random.Random, function: Callable[[], Any], *, abandon_on_cancel: bool) -> Any:
+async def _simulated_thread(dice: random.Random, function: Callable[[], Any]) -> Any:
     """A thread takes simulated time: real ones would make a run differ from the next."""
     await asyncio.sleep(dice.uniform(0, 3))
     return function()
@@ -229,8 +229,14 @@ class _Fleet:
         expect(held=not twice, otherwise=f"ended more than once: {twice}")
         expect(held=self._world.closed, otherwise="the transport was not closed")
         expect(held=self._world.in_flight == 0, otherwise=f"{self._world.in_flight} polls left in flight")
-        left = (runner._budget.in_flight, len(runner._trackers), len(runner._schedule), len(runner._deadlines))
-        expect(held=left == (0, 0, 0, 0), otherwise=f"left in the books: {left}")
+        left = (
+            self._poller.budget.in_flight,
+            len(runner._trackers),
+            len(runner._queue),
+            len(runner._pump.deadlines),
+            runner._pump.in_flight,
+        )
+        expect(held=not any(left), otherwise=f"left in the books: {left}")
 
     def _later(self, seconds: float, action: Callable[[], object]) -> None:
         self._timers.append(self._loop.call_later(seconds, action))

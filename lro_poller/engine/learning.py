@@ -1,0 +1,88 @@
+"""Which forecast an operation goes by, and what its end teaches.
+
+Decides what counts: a caller's progress before a caller's expectation, and that before what
+was learned of the kind. A duration is learned of operations that were seen running here, from
+where their waiting began.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from .forecast import PLAIN, History, Kind, around
+from .tracker import Tracker
+
+__all__ = ["Learner"]
+
+
+class _Typed(msgspec.Struct):
+    type_: str = msgspec.field(name="@type", default="")
+
+
+_read_type = msgspec.json.Decoder(_Typed).decode
+
+
+class Learner:
+    """The history of one service, as its trackers use it."""
+
+    __slots__ = ("_history", "_service")
+
+    def __init__(self, history: History, service: str) -> None:
+        self._history = history
+        self._service = service
+
+    def saw_running(self, tracker: Tracker) -> None:
+        """It was just found running: from here on it goes by what is known now."""
+        hints = tracker.hints
+        if tracker.kind is None:
+            tracker.kind = self._kind_of(tracker)
+        if hints is not None and hints.total is not None and tracker.operation is not None:
+            total = _told(tracker)
+            if total is not None:
+                tracker.forecast = around(total)
+                return
+        if hints is None or hints.expected is None:
+            tracker.forecast = tracker.kind
+        elif tracker.forecast is PLAIN:
+            tracker.forecast = around(hints.expected)
+
+    def ended(self, tracker: Tracker, now: float) -> None:
+        """It was found done at `now`."""
+        if tracker.learns and tracker.kind is not None:
+            tracker.kind.observe(tracker.seen - tracker.began, now - tracker.began, now)
+
+    def lost_sight(self, tracker: Tracker, now: float) -> None:
+        """Nobody waits for it any more; it took longer than it was seen running."""
+        if tracker.learns and tracker.kind is not None and tracker.seen > tracker.began:
+            tracker.kind.observe(tracker.seen - tracker.began, math.inf, now)
+
+    def _kind_of(self, tracker: Tracker) -> Kind:
+        named = None if tracker.hints is None else tracker.hints.kind
+        return self._history.kind(f"{self._service} {_metadata_type(tracker) if named is None else named}")
+
+
+def _told(tracker: Tracker) -> float | None:
+    """What the caller's function makes of the metadata. It may raise, or lie: then it told nothing."""
+    assert tracker.hints is not None
+    assert tracker.hints.total is not None
+    assert tracker.operation is not None
+    try:
+        return tracker.hints.total(tracker.operation, tracker.seen - tracker.began)
+    except Exception:
+        return None
+
+
+def _metadata_type(tracker: Tracker) -> str:
+    """The last part of metadata's `@type`; "" where there is none."""
+    operation = tracker.operation
+    if operation is None or operation.raw_metadata is None:
+        return ""
+    try:
+        return _read_type(operation.raw_metadata).type_.rpartition(".")[2][:_LONGEST_KIND]
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""
+
+
+_LONGEST_KIND = 100  # characters

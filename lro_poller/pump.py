@@ -1,0 +1,254 @@
+"""The timer and the workers.
+
+The one place where polls are started and cut. An operation that waits for its turn is an
+entry in a queue; a worker is a task that exists only while something is due, and takes the
+next that is due when it is done with one. One timer is set for whatever comes first: a poll
+that falls due and may start, a deadline, or a poll that has taken too long. Deadlines are a
+schedule of their own, so that a poll which hangs cannot hold one up.
+
+What a reply means for an operation, and what happens at a deadline, is the host's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import math
+from typing import Protocol
+
+from .engine.budget import Budget
+from .engine.queue import Queue
+from .engine.schedule import Schedule
+from .engine.tracker import Event, Tracker
+from .engine.verdict import Setback, Verdict
+from .errors import PollError
+from .future import OperationFuture
+from .sender import Sender
+
+__all__ = ["Pump"]
+
+_TIMER_SLACK = 1e-6  # seconds; a loop may ring a timer one tick of its clock early
+_DEADLINES_AT_ONCE = 200  # that pass in one step of the loop, which has other work to do
+
+
+class Host(Protocol):
+    """Who owns the operations."""
+
+    def settle(self, tracker: Tracker, verdict: Verdict) -> None:
+        """A poll of `tracker` brought this. Never raises."""
+
+    def time_out(self, future: OperationFuture[object]) -> None:
+        """The deadline of `future` has passed."""
+
+
+class _Worker:
+    """A task that polls one operation after another."""
+
+    __slots__ = ("began", "cut", "task", "tracker")
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self.tracker: Tracker | None = None
+        self.began = math.inf  # when its poll was sent; not before there is a token for it
+        self.cut = False  # whether its poll was told to stop
+
+
+class Pump:
+    """Polls what is due in `queue`, and tells when the deadlines in `deadlines` pass."""
+
+    def __init__(self, host: Host, sender: Sender, budget: Budget, queue: Queue[Tracker]) -> None:
+        self.deadlines: Schedule[OperationFuture[object]] = Schedule()
+        self.polls = 0
+        self.lateness = 0.0
+        """Seconds between the time a poll was due and the time it started, smoothed."""
+        self._loop = asyncio.get_running_loop()
+        # Who happens to be the first to submit something is not whom a decoder or a transport works for.
+        self._context = contextvars.copy_context()
+        self._host = host
+        self._sender = sender
+        self._budget = budget
+        self._queue = queue
+        self._closed = False
+        self._in_flight: dict[Tracker, _Worker] = {}  # in the order in which they were sent
+        self._workers: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._scout: Tracker | None = None  # the poll that waits for a token
+        self._in_line = False
+
+    @property
+    def in_flight(self) -> int:
+        """How many polls are under way."""
+        return len(self._in_flight)
+
+    def arm(self) -> None:
+        """Sets the timer for the first thing that is to be done, soon if that is due."""
+        if self._closed:
+            return
+        when = self._next_time()
+        if self._timer is not None:
+            if self._timer.when() <= when:
+                return  # it rings early enough, and then is set anew
+            self._timer.cancel()
+            self._timer = None
+        if when < math.inf:
+            self._timer = self._loop.call_at(when, self._ring, context=self._context)
+
+    def nudge(self) -> None:
+        """See `Claimant`."""
+        self.arm()
+
+    def cut(self, tracker: Tracker) -> None:
+        """Stops the poll of `tracker` that is under way."""
+        worker = self._land(tracker)
+        if worker is not None and not worker.cut:
+            assert worker.task is not None
+            worker.cut = True
+            worker.task.cancel()
+        self.arm()
+
+    def stop(self) -> None:
+        """Starts no poll and passes no deadline any more."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._budget.leave(self)
+
+    async def aclose(self) -> None:
+        """Ends every worker."""
+        for tracker in list(self._in_flight):
+            self.cut(tracker)
+        if self._workers:
+            await asyncio.wait(self._workers)
+
+    # The timer.
+
+    def _next_time(self) -> float:
+        deadline = self.deadlines.next_time()
+        when = math.inf if deadline is None else deadline
+        if self._scout is None and (poll := self._queue.next_time()) < math.inf:
+            now = self._loop.time()
+            when = min(when, max(poll, self._budget.next_time(now), now))
+        if self._in_flight:
+            oldest = next(iter(self._in_flight.values()))
+            when = min(when, oldest.began + self._sender.timeout)
+        return when
+
+    def _ring(self) -> None:
+        self._timer = None
+        now = self._loop.time() + _TIMER_SLACK
+        try:
+            for _ in range(_DEADLINES_AT_ONCE):
+                future = self.deadlines.pop_due(now)
+                if future is None:
+                    break
+                self._host.time_out(future)
+            self._stop_slow_polls(now)
+            while self._start_worker():
+                pass
+        finally:
+            self.arm()
+
+    def _stop_slow_polls(self, now: float) -> None:
+        slow = []
+        for tracker, worker in self._in_flight.items():
+            if worker.began + self._sender.timeout > now:
+                break
+            slow.append(tracker)
+        for tracker in slow:
+            self.cut(tracker)
+            self._host.settle(tracker, self._sender.cut(tracker))
+
+    def _start_worker(self) -> bool:
+        worker = _Worker()
+        if not self._admit(worker):
+            return False
+        task = self._loop.create_task(self._work(worker), name="lro-poller worker", context=self._context.copy())
+        worker.task = task
+        self._workers.add(task)
+        task.add_done_callback(self._workers.discard)
+        return True
+
+    # Turns.
+
+    def _admit(self, worker: _Worker) -> bool:
+        """Gives `worker` the next operation to poll, if one is due and the budget has room for it.
+
+        While there is no token one poll fetches it and the others stay parked: they would all
+        start at once when it comes, whatever the rate.
+        """
+        now = self._loop.time() + _TIMER_SLACK
+        if self._closed or self._scout is not None or self._queue.next_time() > now:
+            self._leave_line()
+            return False
+        self._in_line = not self._budget.admit(now, self)
+        if self._in_line:
+            return False
+        tracker = self._queue.pop(now)
+        assert tracker is not None
+        tracker.on(Event.START)
+        self.polls += 1
+        self.lateness += (max(now - tracker.due, 0.0) - self.lateness) / 16
+        worker.tracker, worker.began = tracker, now
+        self._in_flight[tracker] = worker
+        if not self._sender.ready():
+            self._scout, worker.began = tracker, math.inf
+        return True
+
+    def _leave_line(self) -> None:
+        if self._in_line:
+            self._in_line = False
+            self._budget.leave(self)
+
+    def _land(self, tracker: Tracker) -> _Worker | None:
+        """Counts a poll as over, once: when it is cut, or else when its worker is done with it."""
+        worker = self._in_flight.pop(tracker, None)
+        if worker is not None:
+            if self._scout is tracker:
+                self._scout = None
+            self._budget.finish(self)
+        return worker
+
+    # A worker.
+
+    async def _work(self, worker: _Worker) -> None:
+        try:
+            while (tracker := worker.tracker) is not None:
+                verdict = await self._poll(worker, tracker)
+                worker.tracker = None
+                if self._land(tracker) is not None and verdict is not None:
+                    self._host.settle(tracker, verdict)
+                if worker.cut:
+                    return  # told to stop where nothing was awaited: whatever it awaits next would be cut
+                self._admit(worker)
+                self.arm()
+        finally:
+            self.arm()
+
+    async def _poll(self, worker: _Worker, tracker: Tracker) -> Verdict | None:
+        """What a poll brought; None when it was cut, and whoever did that has seen to the rest."""
+        try:
+            verdict = await self._fetch_token(worker, tracker) if self._scout is tracker else None
+            return verdict if verdict is not None else await self._sender.ask(tracker)
+        except asyncio.CancelledError:
+            assert worker.task is not None
+            if worker.cut and worker.task.uncancel() == 0:
+                worker.cut = False
+                return None
+            # Somebody cancels every task there is. The operation must not be left with nobody to poll it.
+            if self._land(tracker) is not None:
+                self._host.settle(tracker, Setback(PollError(tracker.name, "the poll was cancelled from outside")))
+            raise
+
+    async def _fetch_token(self, worker: _Worker, tracker: Tracker) -> Verdict | None:
+        """Waits for a token, and then for another turn: the one that was taken before is long over."""
+        fault = await self._sender.fetch_token(tracker)
+        if fault is not None:
+            return fault
+        while (wait := self._budget.next_time(self._loop.time(), started=True) - self._loop.time()) > 0:
+            await asyncio.sleep(wait)
+        self._budget.take_turn(self._loop.time())
+        self._scout, worker.began = None, self._loop.time()
+        self._in_flight[tracker] = self._in_flight.pop(tracker)
+        self.arm()
+        return None

@@ -1,0 +1,124 @@
+"""What callers ask of one wait, checked.
+
+Decides which deadlines, hints and choices are meaningful, and what a hint comes to. Time is
+an argument.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+from .decoding import Decoder, decoder_of
+from .engine.cadence import BackoffFactory, check_backoff
+from .operation import Operation
+
+__all__ = ["AtDeadline", "Progress", "Terms", "check_seconds", "expected_duration", "make_terms"]
+
+Progress: TypeAlias = Callable[[Operation], float | datetime.timedelta | datetime.datetime | None]
+"""Reads how far an operation has come: the share that is done, from 0 to 1; or the time that is left; or when it
+will end, with a time zone; or None where that is not known."""
+
+
+class AtDeadline(enum.Enum):
+    """What becomes of an operation that is not done at its deadline."""
+
+    LEAVE = "leave"
+    CANCEL = "cancel"
+    CANCEL_AND_WAIT = "cancel_and_wait"
+
+
+class Terms(NamedTuple):
+    """How long to wait for an operation, how often to look, what to make of the response.
+
+    Attributes:
+        deadline: Seconds; None for as long as it takes.
+        at_deadline: What becomes of the operation then.
+        backoff: The caller's own waits.
+        decoder: What makes the value of a future.
+        kind: Operations of one kind take equally long; None for what metadata's `@type` says.
+        expected: Seconds that the caller expects it to take.
+        progress: What reads how far it has come.
+    """
+
+    deadline: float | None = None
+    at_deadline: AtDeadline = AtDeadline.LEAVE
+    backoff: BackoffFactory | None = None
+    decoder: Decoder | None = None
+    kind: str | None = None
+    expected: float | None = None
+    progress: Progress | None = None
+
+
+def make_terms(
+    defaults: Terms,
+    *,
+    deadline: float | None,
+    backoff: BackoffFactory | None,
+    at_deadline: str,
+    decode: Any,
+    kind: str | None,
+    expected: float | None,
+    progress: Progress | None,
+) -> Terms:
+    """The terms of one submission.
+
+    Raises:
+        ValueError: a time is not above zero, or the choice is none.
+        TypeError: an argument is of a wrong type.
+    """
+    if kind is not None and not isinstance(kind, str):
+        raise TypeError(f"kind must be a text, not {kind!r}")
+    seconds = defaults.deadline if deadline is None else check_seconds("deadline", deadline)
+    return Terms(
+        deadline=None if seconds == math.inf else seconds,
+        at_deadline=AtDeadline(at_deadline),
+        backoff=defaults.backoff if backoff is None else check_backoff(backoff),
+        decoder=decoder_of(decode),
+        kind=defaults.kind if kind is None else kind,
+        expected=None if expected is None else _finite("expected", expected),
+        progress=defaults.progress if progress is None else check_progress(progress),
+    )
+
+
+def check_seconds(what: str, value: float) -> float:
+    """Checks a span of time; `math.inf` is one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise ValueError(f"{what} must be a number of seconds above 0, not {value!r}")
+    return float(value)
+
+
+def check_progress(progress: Progress | None) -> Progress | None:
+    """Checks a `progress=` argument."""
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be a function of an Operation, not {progress!r}")
+    return progress
+
+
+def expected_duration(said: object, age: float, wall: datetime.datetime) -> float | None:
+    """Seconds that an operation of `age` seconds takes in all, by what `Progress` said of it; None for nothing usable.
+
+    A hint is not believed blindly: whoever plans by it keeps looking now and then.
+    """
+    match said:
+        case datetime.datetime() if said.tzinfo is not None:
+            total = age + (said - wall).total_seconds()
+        case datetime.timedelta():
+            total = age + said.total_seconds()
+        case bool():
+            return None
+        case int() | float() if 0 < said <= 1:
+            total = age / said
+        case _:
+            return None
+    return total if age < total < math.inf else None
+
+
+def _finite(what: str, value: float) -> float:
+    seconds = check_seconds(what, value)
+    if seconds == math.inf:
+        raise ValueError(f"{what} must be finite")
+    return seconds
