@@ -39,7 +39,7 @@ async def settled(futures: Iterable[OperationFuture[Any]]) -> None:
         return
     waiter, left = asyncio.get_running_loop().create_future(), len(pending)
 
-    def count(future: OperationFuture[Any]) -> None:
+    def count(_: OperationFuture[Any]) -> None:
         nonlocal left
         left -= 1
         if not left and not waiter.done():

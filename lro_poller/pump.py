@@ -72,6 +72,7 @@ class Pump:
         self._in_flight: dict[Tracker, _Worker] = {}  # in the order in which they were sent
         self._workers: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = math.inf
         self._scout: Tracker | None = None  # the poll that waits for a token
         self._in_line = False
 
@@ -85,13 +86,12 @@ class Pump:
         if self._closed:
             return
         when = self._next_time()
+        if self._rings_at <= when:
+            return  # it rings early enough, and then is set anew
         if self._timer is not None:
-            if self._timer.when() <= when:
-                return  # it rings early enough, and then is set anew
             self._timer.cancel()
-            self._timer = None
-        if when < math.inf:
-            self._timer = self._loop.call_at(when, self._ring, context=self._context)
+        self._rings_at = when
+        self._timer = self._loop.call_at(when, self._ring, context=self._context)
 
     def nudge(self) -> None:
         """See `Claimant`."""
@@ -111,7 +111,6 @@ class Pump:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
         self._budget.leave(self)
 
     async def aclose(self) -> None:
@@ -135,7 +134,7 @@ class Pump:
         return when
 
     def _ring(self) -> None:
-        self._timer = None
+        self._timer, self._rings_at = None, math.inf
         now = self._loop.time() + _TIMER_SLACK
         try:
             for _ in range(_DEADLINES_AT_ONCE):
@@ -245,7 +244,7 @@ class Pump:
         fault = await self._sender.fetch_token(tracker)
         if fault is not None:
             return fault
-        while (wait := self._budget.next_time(self._loop.time(), started=True) - self._loop.time()) > 0:
+        while (wait := self._budget.next_time(self._loop.time(), started=True) - self._loop.time()) > 0:  # noqa: ASYNC110 - time is the event
             await asyncio.sleep(wait)
         self._budget.take_turn(self._loop.time())
         self._scout, worker.began = None, self._loop.time()
