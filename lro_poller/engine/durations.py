@@ -7,11 +7,17 @@ before the one that found it done, or some time after it was last seen running.
 From intervals the distribution is estimated by self-consistency (Turnbull, 1976): each of
 them is spread over its bins as the present estimate says, the sum is the next estimate, and
 a few rounds with smoothing between them (EMS; Silverman et al., 1990) find what the looks
-at different ages have in common. It is estimated twice, from a long memory and from a short
-one. These two and the prior are weighed by how well each foretold what came next, most
-recently above all. So the first few durations count, a long steady past counts for more, a
-service that has become slower is believed after a few dozen operations, and the prior is
-there to fall back on at any time.
+at different ages have in common.
+
+Of operations that started together the short ones end first, and whoever learned from ends
+alone would expect too little. So the estimate is that of a cohort: all that began after a
+certain time, those that still run included, which have taken longer than they were last
+seen running. When more start than can be followed, only some of them are.
+
+A second estimate is that of a small cohort, begun not long ago. The two and the prior are
+weighed by how likely each makes what is known of those that began last. So the first few
+durations count, a long steady past counts for more, a service that has become slower is
+believed after a few dozen operations, and the prior is there to fall back on at any time.
 """
 
 from __future__ import annotations
@@ -20,12 +26,13 @@ import itertools
 import math
 import operator
 from bisect import bisect_left, bisect_right
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import Protocol
 
 from .outlook import AGES
 
-__all__ = ["PRIOR", "Durations", "Interval"]
+__all__ = ["PRIOR", "Durations", "Followed", "Interval"]
 
 Interval = tuple[int, int]
 """The bins that a duration may be in: from the first to before the second; bin n lies between AGES[n] and AGES[n+1]."""
@@ -33,11 +40,14 @@ Interval = tuple[int, int]
 _PRIOR_MEDIAN = 30.0  # seconds
 _PRIOR_SHAPE = 0.7
 
-_LONG_MEMORY = 400  # durations
-_SHORT_MEMORY = 24
-_JUDGED_BY = 0.93  # what a forecast counts for in the judgement, after each further one
-_LEAST_PRIOR = 0.004  # weight; whatever was seen, the next operation may be unlike it
-_LEAST_MASS = 1e-6  # that any forecast is taken to have given to what happened
+_MEMORY = 1000  # operations that have ended
+_MOST_FOLLOWED = 256  # that run
+_FOLLOWED_BEYOND = 8  # of so many, when there are more, one is, in place of the one that has been for longest
+_JUDGES = 24  # operations that forecasts are judged by, the last that began
+_SHORT_MEMORY = 32  # operations before those
+_TRUST = (0.0, 2.0, 0.0)  # logarithms of what each forecast counts for before it is judged
+_LEAST_PRIOR = 0.001  # weight; whatever was seen, the next operation may be unlike it
+_LEAST_LIKELIHOOD = 1e-4  # one operation that nobody would have believed is no reason to forget all others
 _ROUNDS = 4
 _FRESH = 0.1  # of the prior, mixed into an estimate before it is sharpened: nothing is ruled out for ever
 _NEGLIGIBLE = 1e-9
@@ -50,50 +60,134 @@ PRIOR: Sequence[float] = [1 / (1 + (age / _PRIOR_MEDIAN) ** _PRIOR_SHAPE) for ag
 _PRIOR_MASSES = [before - after for before, after in itertools.pairwise(PRIOR)]
 
 
+class Followed(Protocol):
+    """An operation that was seen running: since when, and when last, in seconds of one clock."""
+
+    began: float
+    seen: float
+
+
+class _Case:
+    """What is known of one operation's duration."""
+
+    __slots__ = ("began", "_interval", "_operation")
+
+    def __init__(self, operation: Followed) -> None:
+        self.began = operation.began
+        self._operation: Followed | None = operation
+        self._interval: Interval = (0, _BINS)
+
+    def interval(self) -> Interval:
+        """While it runs, it takes longer than it was last seen running."""
+        if self._operation is not None:
+            return _interval(self._operation.seen - self.began, math.inf)
+        return self._interval
+
+    def close(self, high: float) -> None:
+        """It took `high` seconds at the most, or is not looked at any more."""
+        assert self._operation is not None
+        self._interval, self._operation = _interval(self._operation.seen - self.began, high), None
+
+
 class Durations:
     """The durations of one kind.
 
     Attributes:
         seen: How many durations there were, ever.
-        intervals: Those that are remembered, oldest first.
     """
 
-    __slots__ = ("_estimates", "_forecasts", "_scores", "intervals", "seen")
+    __slots__ = ("_complete_after", "_ended", "_estimates", "_latest", "_passed_over", "_running", "seen")
 
-    def __init__(self, intervals: Iterable[Interval] = (), seen: int = 0) -> None:
-        self.intervals: deque[Interval] = deque(intervals, maxlen=_LONG_MEMORY)
-        self.seen = max(seen, len(self.intervals))
+    def __init__(self) -> None:
+        self.seen = 0
+        self._running: dict[Followed, _Case] = {}
+        self._passed_over = 0
+        self._ended: deque[tuple[float, Interval]] = deque()  # when it began, and what it took
+        self._complete_after = -math.inf  # of those that are followed and began later, none is forgotten
+        self._latest: deque[_Case] = deque(maxlen=_SHORT_MEMORY + _JUDGES)
         self._estimates = [_PRIOR_MASSES, _PRIOR_MASSES]
-        self._forecasts: list[Sequence[float]] = []
-        self._scores = [0.0, 0.0, 0.0]  # logarithms of what the prior and each memory made of the past
 
-    def observe(self, low: float, high: float) -> None:
-        """An operation took longer than `low` seconds, and `high` at the most, `math.inf` where that is not known."""
-        first = min(bisect_right(AGES, low) - 1, _BINS - 1)
-        last = max(min(bisect_left(AGES, high), _BINS), first + 1)
-        for number, survival in enumerate(self._forecasts):
-            mass = survival[first] - (survival[last] if last < _BINS else 0.0)
-            self._scores[number] = self._scores[number] * _JUDGED_BY + math.log(max(mass, _LEAST_MASS))
-        self.intervals.append((first, last))
-        self.seen += 1
+    def follow(self, operation: Followed) -> None:
+        """An operation was seen running for the first time."""
+        if len(self._running) >= _MOST_FOLLOWED:
+            self._passed_over += 1
+            if self._passed_over % _FOLLOWED_BEYOND:
+                return
+            self.lose(next(iter(self._running)))
+        case = self._running[operation] = _Case(operation)
+        self._latest.append(case)
+
+    def end(self, operation: Followed, now: float) -> None:
+        """It was found done at `now`."""
+        self._close(operation, now - operation.began)
+
+    def lose(self, operation: Followed) -> None:
+        """It is not looked at any more."""
+        self._close(operation, math.inf)
+
+    def add(self, low: float, high: float) -> None:
+        """One that began at any time took longer than `low` seconds, and `high` at the most; `math.inf` for any."""
+        self._remember(math.inf, _interval(low, high))
+
+    def intervals(self) -> list[Interval]:
+        """The durations that are remembered, oldest first."""
+        return [interval for _, interval in self._ended]
 
     def survival(self) -> Sequence[float]:
         """S at each of `AGES`, for the next operation."""
-        if not self.intervals:
+        if not self.seen:
             return PRIOR
-        long, short = list(self.intervals), list(self.intervals)[-_SHORT_MEMORY:]
-        self._estimates = [_estimate(self._estimates[0], long), _estimate(self._estimates[1], short)]
-        self._forecasts = [PRIOR, *map(_survival, self._estimates)]
-        weights = self._weights()
-        return [sum(map(operator.mul, weights, shares)) for shares in zip(*self._forecasts, strict=True)]
+        latest = [case.interval() for case in self._latest]
+        before, judges = latest[:-_JUDGES], latest[-_JUDGES:]
+        self._estimates = [
+            _estimate(self._estimates[0], self._cohort()),
+            _estimate(self._estimates[1], Counter(before or latest)),
+        ]
+        forecasts = [PRIOR, *map(_survival, self._estimates)]
+        weights = _weights(forecasts, judges, max(_LEAST_PRIOR, 0.5 / (1 + self.seen)))
+        return [sum(map(operator.mul, weights, shares)) for shares in zip(*forecasts, strict=True)]
 
-    def _weights(self) -> list[float]:
-        """What each forecast counts for now."""
-        best = max(self._scores)
-        likelihoods = [math.exp(score - best) for score in self._scores]
-        least = max(_LEAST_PRIOR, 1 / (1 + self.seen))
-        prior, *learned = (likelihood / sum(likelihoods) * (1 - least) for likelihood in likelihoods)
-        return [least + prior, *learned]
+    def _close(self, operation: Followed, high: float) -> None:
+        case = self._running.pop(operation, None)
+        if case is not None:
+            case.close(high)
+            self._remember(case.began, case.interval())
+
+    def _remember(self, began: float, interval: Interval) -> None:
+        self.seen += 1
+        self._ended.append((began, interval))
+        if len(self._ended) > _MEMORY:
+            forgotten, _ = self._ended.popleft()
+            if forgotten < math.inf:
+                self._complete_after = max(self._complete_after, forgotten)
+
+    def _cohort(self) -> Counter[Interval]:
+        """What is known of all that began after the last that is forgotten."""
+        since = self._complete_after
+        cohort = Counter(interval for began, interval in self._ended if began > since)
+        cohort.update(case.interval() for case in self._running.values() if case.began > since)
+        return cohort or Counter(case.interval() for case in self._latest)
+
+
+def _weights(forecasts: Sequence[Sequence[float]], judges: Sequence[Interval], least: float) -> list[float]:
+    """What each forecast counts for, by what `judges` took; the first for `least` at the least."""
+    scores = [
+        trust + sum(_log_likelihood(survival, interval) for interval in judges)
+        for trust, survival in zip(_TRUST, forecasts, strict=True)
+    ]
+    likelihoods = [math.exp(score - max(scores)) for score in scores]
+    prior, *learned = (likelihood / sum(likelihoods) * (1 - least) for likelihood in likelihoods)
+    return [least + prior, *learned]
+
+
+def _log_likelihood(survival: Sequence[float], interval: Interval) -> float:
+    first, last = interval
+    return math.log(max(survival[first] - (survival[last] if last < _BINS else 0.0), _LEAST_LIKELIHOOD))
+
+
+def _interval(low: float, high: float) -> Interval:
+    first = min(bisect_right(AGES, low) - 1, _BINS - 1)
+    return first, max(min(bisect_left(AGES, high), _BINS), first + 1)
 
 
 def _survival(masses: Sequence[float]) -> list[float]:
@@ -101,23 +195,23 @@ def _survival(masses: Sequence[float]) -> list[float]:
     return [max(1 - gone / total, 0.0) for gone in itertools.accumulate(masses, initial=0.0)]
 
 
-def _estimate(masses: Sequence[float], intervals: Sequence[Interval]) -> list[float]:
+def _estimate(masses: Sequence[float], intervals: Counter[Interval]) -> list[float]:
     """Masses of the bins, from the estimate before and all intervals."""
     estimate = [mass * (1 - _FRESH) + prior * _FRESH for mass, prior in zip(masses, _PRIOR_MASSES, strict=True)]
     for _ in range(_ROUNDS):
         estimate = _sharpened(estimate, intervals)
-    return _smoothed(estimate, _bandwidth(estimate, len(intervals)))
+    return _smoothed(estimate, _bandwidth(estimate, intervals.total()))
 
 
-def _sharpened(masses: Sequence[float], intervals: Sequence[Interval]) -> list[float]:
+def _sharpened(masses: Sequence[float], intervals: Counter[Interval]) -> list[float]:
     """Each interval spread over its bins as `masses` say, summed and divided by their number."""
     gone = list(itertools.accumulate(masses, initial=0.0))
     steps = [0.0] * (_BINS + 1)
-    for first, last in intervals:
-        weight = 1 / max(gone[last] - gone[first], _NEGLIGIBLE)
+    for (first, last), times in intervals.items():
+        weight = times / max(gone[last] - gone[first], _NEGLIGIBLE)
         steps[first] += weight
         steps[last] -= weight
-    count = len(intervals)
+    count = intervals.total()
     return [max(mass * factor / count, 0.0) for mass, factor in zip(masses, itertools.accumulate(steps), strict=False)]
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from ..operation import Operation
-from .durations import PRIOR, Durations
+from .durations import PRIOR, Durations, Followed
 from .outlook import AGES, Outlook
 
 __all__ = ["PLAIN", "Forecast", "Hints", "History", "Kind", "around", "price_of"]
@@ -100,9 +100,27 @@ class Kind:
         self._fresh = 0
         self._built = -math.inf
 
-    def observe(self, low: float, high: float, now: float) -> None:
-        """An operation took longer than `low` seconds, and `high` at the most, `math.inf` where that is not known."""
-        self.durations.observe(low, high)
+    def follow(self, operation: Followed) -> None:
+        """An operation was seen running for the first time."""
+        self.durations.follow(operation)
+
+    def end(self, operation: Followed, now: float) -> None:
+        """An operation was found done at `now`."""
+        self.durations.end(operation, now)
+        self._learned(now)
+
+    def lose(self, operation: Followed, now: float) -> None:
+        """An operation is not looked at any more."""
+        self.durations.lose(operation)
+        self._learned(now)
+
+    def add(self, seconds: float) -> None:
+        """An operation took `seconds`."""
+        self.durations.add(seconds, seconds)
+        self._planned = None
+
+    def _learned(self, now: float) -> None:
+        """Has a new plan made, soon enough and not too often."""
         self._fresh += 1
         enough = min(self.durations.seen * _REBUILD_SHARE, _REBUILD_COUNT)
         if self._fresh >= enough and now - self._built >= _REBUILD_EVERY:
@@ -210,12 +228,12 @@ class History:
         """
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
             raise ValueError(f"a duration is a finite number of seconds, 0 or more, not {seconds!r}")
-        self.kind(key).observe(seconds, seconds, -math.inf)
+        self.kind(key).add(seconds)
 
     def save(self) -> str:
         """Everything that was learned, as JSON in one line."""
         kinds = {
-            key: _SavedKind([_in_seconds(interval) for interval in kind.durations.intervals], kind.durations.seen)
+            key: _SavedKind([_in_seconds(interval) for interval in kind.durations.intervals()], kind.durations.seen)
             for key, kind in self._kinds.items()
             if kind.durations.seen
         }
@@ -231,7 +249,7 @@ class History:
         for key, read in saved.kinds.items():
             durations = Durations()
             for low, high in read.intervals:
-                durations.observe(low, math.inf if high is None else high)
+                durations.add(low, math.inf if high is None else high)
             durations.seen = max(read.seen, durations.seen)
             self._kinds[key] = Kind(durations)
             self.kind(key)

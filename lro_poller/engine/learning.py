@@ -7,8 +7,6 @@ where their waiting began.
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 
 from .forecast import PLAIN, History, Kind, around
@@ -38,6 +36,8 @@ class Learner:
         hints = tracker.hints
         if tracker.kind is None:
             tracker.kind = self._kind_of(tracker)
+            if tracker.learns:
+                tracker.kind.follow(tracker)
         if hints is not None and hints.total is not None and tracker.operation is not None:
             total = _told(tracker)
             if total is not None:
@@ -51,12 +51,12 @@ class Learner:
     def ended(self, tracker: Tracker, now: float) -> None:
         """It was found done at `now`."""
         if tracker.learns and tracker.kind is not None:
-            tracker.kind.observe(tracker.seen - tracker.began, now - tracker.began, now)
+            tracker.kind.end(tracker, now)
 
     def lost_sight(self, tracker: Tracker, now: float) -> None:
         """Nobody waits for it any more; it took longer than it was seen running."""
-        if tracker.learns and tracker.kind is not None and tracker.seen > tracker.began:
-            tracker.kind.observe(tracker.seen - tracker.began, math.inf, now)
+        if tracker.learns and tracker.kind is not None:
+            tracker.kind.lose(tracker, now)
 
     def _kind_of(self, tracker: Tracker) -> Kind:
         named = None if tracker.hints is None else tracker.hints.kind
