@@ -24,6 +24,8 @@ JITTER = 0.1
 """Each wait is spread by this share to either side. Wider jitter costs lateness and saves no poll."""
 
 
+_VENTURE = 0.4
+_RARELY = 7
 _SHORTEST_WAIT = 0.02  # seconds between two looks by a forecast
 
 _MOST_TAKEN = 1000  # waits; a generator has long come to its longest by then, and a token may claim any number
@@ -105,4 +107,5 @@ def wait_by(forecast: Forecast, age: float, random: float) -> float:
     """
     look = forecast.next_look(age)
     room = min(look - age, forecast.next_look(look) - look)
-    return max(look - age + JITTER * room * (2 * random - 1), _SHORTEST_WAIT)
+    side = 2 * random - 1
+    return max(look - age + room * (JITTER * side + _VENTURE * side**_RARELY), _SHORTEST_WAIT)

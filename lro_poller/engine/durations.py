@@ -46,10 +46,10 @@ _FOLLOWED_BEYOND = 8  # of so many, when there are more, one is, in place of the
 _JUDGES = 24  # operations that forecasts are judged by, the last that began
 _SHORT_MEMORY = 32  # operations before those
 _TRUST = (0.0, 2.0, 0.0)  # logarithms of what each forecast counts for before it is judged
-_LEAST_PRIOR = 0.001  # weight; whatever was seen, the next operation may be unlike it
+_LEAST_PRIOR = 0.0002  # weight; whatever was seen, the next operation may be unlike it
 _LEAST_LIKELIHOOD = 1e-4  # one operation that nobody would have believed is no reason to forget all others
 _ROUNDS = 4
-_FRESH = 0.1  # of the prior, mixed into an estimate before it is sharpened: nothing is ruled out for ever
+_FRESH = 0.1
 _NEGLIGIBLE = 1e-9
 
 _BINS = len(AGES) - 1

@@ -43,7 +43,7 @@ AGES: Sequence[float] = array(
 )
 """Seconds. Survival is told at these ages: at 0, and then each 9% more than the one before."""
 
-_PARTS = 4  # ages that are planned for between two looks
+_PARTS = 4
 _MOST_PARTS = 16
 _WORTH_REFINING = 5e-4  # share of all operations that ends within a bin
 
