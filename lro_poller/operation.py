@@ -72,8 +72,8 @@ class Operation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         except RecursionError:
             raise ValueError("the body is nested too deeply") from None
         done = wire.done is True
-        error = _read_status(bytes(wire.error)) if done and wire.error != _NULL else None
-        return cls(name, done, error, body, _present(wire.metadata), _present(wire.response))
+        failure = _read_status(bytes(wire.error)) if done and wire.error != _NULL else None
+        return cls(name, done, failure, body, _present(wire.metadata), _present(wire.response))
 
     @classmethod
     def from_mapping(cls, value: Mapping[str, Any]) -> Operation:
