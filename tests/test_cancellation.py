@@ -1,10 +1,11 @@
 """Cancelling each public coroutine at each of its suspensions, one at a time.
 
 A coroutine is driven step by step, and its task cancelled when it suspends for the first
-time, in another run the second, and so on until it is through. Each is cancelled in two
-ways: as it begins to wait, and just as what it waits for has come. After every run the
-poller must still work, others must have their outcomes, and once all is closed there may
-be no task, timer, connection or descriptor left, and nothing reported to the loop.
+time, in another run the second, and so on until it is through: as it begins to wait, and
+just as what it waits for has come. What goes on behind it is met at each turn of the loop:
+the first, in another run the second, and so on. After every run the poller must still work,
+others must have their outcomes, and once all is closed there may be no task, timer,
+connection or descriptor left, and nothing reported to the loop.
 """
 
 from __future__ import annotations
@@ -23,41 +24,46 @@ from typing import Any, TypeAlias
 import looptime
 import pytest
 
-from lro_poller import WORKSPACE_EVENTS, Operation, OperationPoller, PollerClosed, Updates
+from lro_poller import WORKSPACE_EVENTS, Operation, OperationFuture, OperationPoller, PollerClosed, Updates
 from lro_poller.testing import Emulator, Fault, Hang, HttpError
 
 from .conftest import make_poller
 from .test_auth import Tokens
 
 CANCELLABLE = dataclasses.replace(WORKSPACE_EVENTS, cancellable=True)
-MOST = 60  # suspensions; a coroutine that has more does not end
 METADATA = [{"step": step} for step in range(5)]
 
 Coro: TypeAlias = Coroutine[Any, Any, Any]
 
 
 class Cut:
-    """Cancels the current task at one suspension of one coroutine.
+    """Cancels the current task at one moment in the run of one coroutine.
 
     Attributes:
-        reached: Whether the coroutine suspended as often as that.
+        at: Which suspension, or which turn of the loop.
+        when: `waiting`, as it begins to wait; `woken`, as what it waits for has come; `turn`, at a turn of the loop.
+        reached: Whether the coroutine got as far as that.
     """
 
-    def __init__(self, at: int, *, late: bool) -> None:
+    def __init__(self, at: int, when: str) -> None:
         self.at = at
-        self.late = late
+        self.when = when
         self.reached = False
 
     async def __call__(self, coro: Coro) -> Any:
         """Awaits `coro`; its result, or None when it was cancelled."""
         task = asyncio.current_task()
         assert task is not None
+        turns = asyncio.ensure_future(self._count_turns(task)) if self.when == "turn" else None
         try:
             result = await self._drive(coro, task)
         except asyncio.CancelledError:
             assert self.reached
             task.uncancel()
             result = None
+        finally:
+            if turns is not None:
+                turns.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(
                 0
@@ -65,6 +71,12 @@ class Cut:
         if task.cancelling():  # the coroutine was through before the cancellation arrived
             task.uncancel()
         return result
+
+    async def _count_turns(self, task: asyncio.Task[Any]) -> None:
+        for _ in range(self.at):
+            await asyncio.sleep(0)
+        self.reached = True
+        task.cancel()
 
     @types.coroutine
     def _drive(self, coro: Coro, task: asyncio.Task[Any]) -> Generator[Any, Any, Any]:
@@ -79,7 +91,7 @@ class Cut:
             finally:
                 sent = thrown = None  # or this frame would keep the coroutine's alive
             suspensions += 1
-            if suspensions == self.at:
+            if suspensions == self.at and self.when != "turn":
                 self.reached = True
                 self._cancel(task, waited)
             try:
@@ -88,7 +100,7 @@ class Cut:
                 thrown = error
 
     def _cancel(self, task: asyncio.Task[Any], waited: Any) -> None:
-        if not self.late:
+        if self.when == "waiting":
             task.cancel()
         elif waited is None:
             asyncio.get_running_loop().call_soon(task.cancel)
@@ -97,16 +109,16 @@ class Cut:
 
 
 def cuts() -> Iterator[Cut]:
-    """One for each suspension, until one is not reached any more."""
-    for late in (False, True):
-        for at in range(1, MOST):
-            cut = Cut(at, late=late)
+    """One for each suspension and each turn of the loop, until one is not reached any more."""
+    for when, most in (("waiting", 60), ("woken", 60), ("turn", 40)):
+        for at in range(1, most):
+            cut = Cut(at, when)
             yield cut
             if not cut.reached:
                 assert at > 1, "the coroutine never suspends: there is nothing to cancel"
                 break
         else:
-            pytest.fail(f"more than {MOST} suspensions")
+            assert when == "turn", f"more than {most} suspensions"
 
 
 def sweep(
@@ -186,8 +198,12 @@ pytestmark = pytest.mark.behaviour("B22")
 def test_get() -> None:
     async def scenario(cut: Cut) -> None:
         async with service() as (emulator, poller):
-            operation = await cut(poller.get(emulator.add_operation(faults=[None])))
+            name = emulator.add_operation()
+            operation = await cut(poller.get(name))
             assert operation is None or operation.done
+            await asyncio.sleep(60)
+            at_once = (cut.when, cut.at) == ("waiting", 1)
+            assert emulator.polls(name) <= (0 if at_once else 1)  # nothing is asked for whoever has left
 
     sweep(scenario)
 
@@ -221,6 +237,7 @@ def test_wait_all_abandons_what_it_submitted_and_nothing_else() -> None:
             given = poller.submit(names[1])
             futures = await cut(poller.wait_all([names[0], given, names[2]]))
             if futures is None:
+                await asyncio.sleep(1)  # what was sent already may arrive
                 before = emulator.polls(names[2])
                 await asyncio.sleep(500)
                 assert emulator.polls(names[2]) == before
@@ -262,7 +279,10 @@ def test_awaiting_a_future() -> None:
                 return await future
 
             other = asyncio.ensure_future(wait())
+            await asyncio.sleep(0.5)  # a time in which no poll is under way, whose futures would be counted
+            before = held(asyncio.Future)
             assert await cut(wait()) in (None, {"n": 3})
+            assert cut.when != "waiting" or held(asyncio.Future) <= before
             assert not future.cancelled()
             assert await other == {"n": 3}
 
@@ -329,7 +349,7 @@ def test_entering(given: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
             pass  # cancelled, it can be entered all the same
 
     if given:
-        cut = Cut(1, late=False)
+        cut = Cut(1, "waiting")
         with asyncio.Runner() as runner:
             runner.run(scenario(cut))
         assert not cut.reached  # it does not wait at all
@@ -359,7 +379,9 @@ def test_leaving(situation: str) -> None:
                 await asyncio.sleep(0.1)
             if situation == "cancelling":
                 await asyncio.sleep(5.0 - futures[0].elapsed)
+            began = asyncio.get_running_loop().time()
             await cut(poller.__aexit__(None, None, None))
+            assert asyncio.get_running_loop().time() - began < (11.0 if situation == "cancelling" else 1.0)
             assert isinstance(futures[0].exception(), Exception)
             assert futures[1].result() == {}
             if look is not None:
@@ -373,15 +395,17 @@ def test_leaving(situation: str) -> None:
 
 def test_a_poll_that_waits_for_a_token() -> None:
     async def scenario(cut: Cut) -> None:
-        tokens = Tokens()
+        tokens = Tokens(held=True)
         async with (
             Emulator() as emulator,
             OperationPoller(endpoint=emulator.origin, credentials=tokens, random=lambda: 0.5) as poller,
         ):
             name = emulator.add_operation(response={})
-            other = poller.submit(name)
-            await cut(poller.get(name))
-            assert await other == {}
+            others: list[OperationFuture[Any]] = []
+            asyncio.get_running_loop().call_later(0.02, tokens.gate.set)
+            asyncio.get_running_loop().call_soon(lambda: others.append(poller.submit(name)))
+            await cut(poller.get(name))  # its poll is the one that fetches the token
+            assert await others[0] == {}
             assert tokens.refreshes == 1
 
     sweep(scenario, asyncio.new_event_loop)
