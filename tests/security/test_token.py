@@ -17,7 +17,7 @@ import trustme
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from google.auth.credentials import Credentials
-from google.auth.exceptions import RefreshError, TransportError
+from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 
 from lro_poller import LroError, OperationPoller, PollerClosed, PollError
 from lro_poller.testing import Emulator, Fault, Hang, HtmlPage, HttpError, RawReply, Reset, Trickle, Truncated
@@ -52,7 +52,7 @@ class Failing(Credentials):
 
 
 @pytest.fixture
-async def other() -> AsyncIterator[tuple[TestServer, list[web.BaseRequest]]]:
+async def other() -> AsyncIterator[tuple[Any, list[web.BaseRequest]]]:
     """Another server, and what it hears."""
     heard: list[web.BaseRequest] = []
 
@@ -92,7 +92,7 @@ def opened(origin: str, **options: Any) -> OperationPoller:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("to", ["same host", "other host", "credentials in the URL"])
 async def test_no_redirect_is_followed(
-    emulator: Emulator, other: tuple[TestServer, list[web.BaseRequest]], status: int, to: str
+    emulator: Emulator, other: tuple[Any, list[web.BaseRequest]], status: int, to: str
 ) -> None:
     server, heard = other
     elsewhere = emulator.add_operation(response={"from": "elsewhere"})
@@ -114,7 +114,7 @@ async def test_no_redirect_is_followed(
 @pytest.mark.behaviour("B25")
 @pytest.mark.parametrize("certified", ["good"], indirect=True)
 async def test_no_redirect_leads_out_of_tls(
-    other: tuple[TestServer, list[web.BaseRequest]], certified: tuple[str, ssl.SSLContext, ssl.SSLContext]
+    other: tuple[Any, list[web.BaseRequest]], certified: tuple[str, ssl.SSLContext, ssl.SSLContext]
 ) -> None:
     (server, heard), (_, ours, theirs) = other, certified
     async with Emulator(ssl_context=theirs) as emulator:
@@ -226,7 +226,7 @@ async def test_a_server_that_repeats_the_token_does_not_get_it_into_an_error_or_
 @pytest.mark.parametrize("retryable", [True, False])
 @pytest.mark.parametrize("kind", [RefreshError, TransportError])
 async def test_what_a_token_server_answers_is_not_shown(
-    emulator: Emulator, caplog: pytest.LogCaptureFixture, kind: type[Exception], retryable: bool
+    emulator: Emulator, caplog: pytest.LogCaptureFixture, kind: type[GoogleAuthError], retryable: bool
 ) -> None:
     caplog.set_level(logging.DEBUG)
     answer = f"('invalid_grant: {SECRET}', {{'access_token': '{SECRET}'}})"
@@ -284,7 +284,7 @@ async def test_the_token_is_sent_to_a_trusted_certificate_only(
 @pytest.mark.behaviour("B25")
 @pytest.mark.parametrize("asked", [False, True])
 async def test_a_proxy_of_the_environment_hears_nothing_unless_asked_for(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, other: tuple[TestServer, list[web.BaseRequest]], asked: bool
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, other: tuple[Any, list[web.BaseRequest]], asked: bool
 ) -> None:
     proxy, heard = other
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"):
