@@ -48,6 +48,7 @@ async def test_a_hundred_thousand_pending_operations_cost_memory_and_one_timer_b
     await asyncio.sleep(10)
     assert len(asyncio.all_tasks()) == tasks
     assert timers() <= before + 1
+    assert timers("lro_poller") == 1
     assert each < 2500  # bytes, with a deadline and a future each
     began = time.process_time()
     await asyncio.sleep(HOUR / 2)
