@@ -225,6 +225,7 @@ async def test_a_server_that_repeats_the_token_does_not_get_it_into_an_error_or_
 @pytest.mark.behaviour("B26", "B28")
 @pytest.mark.parametrize("retryable", [True, False])
 @pytest.mark.parametrize("kind", [RefreshError, TransportError])
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {})], ids=["a real clock"])  # a jumping one outruns the thread
 async def test_what_a_token_server_answers_is_not_shown(
     emulator: Emulator, caplog: pytest.LogCaptureFixture, kind: type[GoogleAuthError], retryable: bool
 ) -> None:
@@ -234,6 +235,7 @@ async def test_what_a_token_server_answers_is_not_shown(
     async with opened(emulator.origin, credentials=credentials, max_poll_failures=0) as poller:
         with pytest.raises(PollError) as caught:
             await poller.submit(emulator.add_operation())
+    assert "refreshing Failing failed" in caught.value.reason
     assert SECRET not in f"{caught.value} {caught.value!r}"
     assert SECRET not in caplog.text
     assert emulator.requests == []
