@@ -66,6 +66,13 @@ def simulation(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """The long session of the fuzzer: a million inputs, or `nox -s fuzz -- --inputs N --seed S`."""
+    _install(session, "test")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff, and the contracts on who may import whom."""
     _install(session, "lint")

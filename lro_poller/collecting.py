@@ -16,10 +16,16 @@ class Completions:
 
     def __init__(self, futures: Iterable[OperationFuture[Any]]) -> None:
         self._done: asyncio.Queue[OperationFuture[Any]] = asyncio.Queue()
-        self._left = 0
-        for future in futures:
-            self._left += 1
+        self._futures = list(futures)
+        self._left = len(self._futures)
+        for future in self._futures:
             future.add_done_callback(self._done.put_nowait)
+
+    def __del__(self) -> None:
+        """Whoever waits again and again for the same futures, a second at a time, must leave nothing on them."""
+        if self._left:
+            for future in self._futures:
+                future.remove_done_callback(self._done.put_nowait)
 
     def __aiter__(self) -> Completions:
         return self

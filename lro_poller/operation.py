@@ -2,19 +2,21 @@
 
 Decides what the JSON of an operation says; what follows from it is decided elsewhere.
 `metadata` and `response` stay undecoded until somebody asks: most polls bring nothing
-that anybody reads.
+that anybody reads. An outcome is not lost for a character in it: what RFC 8259 allows and
+most parsers refuse is read all the same.
 
-Sources: google/longrunning/operations.proto, AIP-151.
+Sources: google/longrunning/operations.proto, AIP-151, RFC 8259.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from .status import Status, any_type
+from .status import Code, Status, any_type
 
 __all__ = ["Operation"]
 
@@ -41,8 +43,8 @@ class Operation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         done: Whether it has ended.
         error: Why it failed; None while it runs and when it succeeded.
         raw: The resource as it came, JSON in UTF-8.
-        raw_metadata: The JSON of `metadata`; None where there is none.
-        raw_response: The JSON of `response`; None where there is none.
+        raw_metadata: The JSON of `metadata`, U+FFFD in place of half a surrogate pair; None where there is none.
+        raw_response: The JSON of `response`, likewise; None where there is none.
     """
 
     name: str
@@ -60,9 +62,7 @@ class Operation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
             ValueError: the body is not the JSON of an Operation. It quotes nothing of the body.
         """
         try:
-            wire = _decode_wire(body)
-            done = wire.done is True
-            error = _json(wire.error) if done and wire.error != _NULL else None
+            wire = _read_wire(body)
         except UnicodeDecodeError:
             raise ValueError("the body is not UTF-8") from None
         except msgspec.ValidationError as error:
@@ -71,14 +71,9 @@ class Operation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
             raise ValueError("the body is not JSON") from None
         except RecursionError:
             raise ValueError("the body is nested too deeply") from None
-        return cls(
-            name,
-            done,
-            None if error is None else Status.read(error),
-            body,
-            _present(wire.metadata),
-            _present(wire.response),
-        )
+        done = wire.done is True
+        failure = _read_status(bytes(wire.error)) if done and wire.error != _NULL else None
+        return cls(name, done, failure, body, _present(wire.metadata), _present(wire.response))
 
     @classmethod
     def from_mapping(cls, value: Mapping[str, Any]) -> Operation:
@@ -135,6 +130,42 @@ class Operation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         else:
             state = "succeeded"
         return f"<Operation {self.name} {state}>"
+
+
+def _read_wire(body: bytes) -> _Wire:
+    try:
+        return _decode_wire(body)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        return _decode_wire(_mended(body))
+
+
+def _read_status(raw: bytes) -> Status:
+    """The error of an operation. One that cannot be read has failed the operation all the same."""
+    try:
+        return Status.read(_json(raw.decode("utf-8", "replace").encode()))
+    except (ValueError, RecursionError):
+        return Status(Code.UNKNOWN)
+
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_HALF_OF_A_PAIR = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a whole one
+    rb"|\\u([dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|(?:\\[^u])+",  # other escapes, such as the backslash before a `ud800` that is text
+    re.DOTALL,
+)
+
+
+def _mended(body: bytes) -> bytes:
+    """`body` without what RFC 8259 lets a parser refuse: a byte order mark, and halves of surrogate pairs.
+
+    The second come from servers that cut a text by its UTF-16 units (section 8.2).
+    """
+    return _HALF_OF_A_PAIR.sub(
+        lambda escape: rb"\ufffd" if escape[1] else escape[0], body.removeprefix(_BYTE_ORDER_MARK)
+    )
 
 
 def _plain(value: Any) -> Any:

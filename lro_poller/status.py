@@ -203,7 +203,8 @@ _DETAILS: dict[str, type[_Detail]] = {
 class Status(msgspec.Struct, frozen=True):
     """google.rpc.Status as it was read.
 
-    `code` is the number as it came, inside or outside google.rpc.Code. Each of `details`
+    `code` is the number as it came, inside or outside google.rpc.Code; it is UNKNOWN where
+    there is none that fits the proto's int32. Each of `details`
     is one of this module's classes, or the JSON value as it came where its type is
     unknown or its fields are not what its type says.
     """
@@ -241,7 +242,7 @@ class Status(msgspec.Struct, frozen=True):
             return cls(Code.UNKNOWN, value if isinstance(value, str) else "")
         code, message, details = value.get("code"), value.get("message"), value.get("details")
         return cls(
-            code=code if type(code) is int else Code.OK if code is None else Code.UNKNOWN,
+            code=Code.OK if code is None else code if _is_int32(code) else Code.UNKNOWN,
             message=message if isinstance(message, str) else "",
             details=tuple(map(_read_detail, details)) if isinstance(details, list) else (),
         )
@@ -273,6 +274,10 @@ def any_type(value: dict[str, Any]) -> str:
     """
     url = value.get("@type", value.get("typeUrl"))
     return url.rpartition("/")[2] if isinstance(url, str) else ""
+
+
+def _is_int32(value: Any) -> bool:
+    return type(value) is int and -(2**31) <= value < 2**31
 
 
 def _read_detail(value: Any) -> Any:

@@ -21,6 +21,7 @@ from .conftest import make_poller
 EVERY_SECOND = functools.partial(backoff.constant, interval=1)
 
 
+@pytest.mark.behaviour("B2")
 async def test_a_name_is_polled_until_its_operation_is_done(emulator: Emulator, poller: OperationPoller) -> None:
     name = emulator.add_operation(polls=2, response={"answer": 42})
     future = poller.submit(name)
@@ -29,6 +30,7 @@ async def test_a_name_is_polled_until_its_operation_is_done(emulator: Emulator, 
     assert emulator.polls(name) == future.polls == 3
 
 
+@pytest.mark.behaviour("B1", "B3", "B4")
 @pytest.mark.parametrize(
     "ending, outcome",
     [
@@ -50,6 +52,7 @@ async def test_an_operation_that_is_done_costs_no_poll(
     assert emulator.requests == []
 
 
+@pytest.mark.behaviour("B5")
 async def test_an_operation_just_seen_running_is_not_polled_at_once(
     emulator: Emulator, open_poller: Callable[..., Any]
 ) -> None:
@@ -60,6 +63,7 @@ async def test_an_operation_just_seen_running_is_not_polled_at_once(
     assert [request.time - began for request in emulator.requests] == pytest.approx([1], abs=0.01)
 
 
+@pytest.mark.behaviour("B5")
 async def test_the_name_submitted_is_the_name_polled(emulator: Emulator, poller: OperationPoller) -> None:
     name = emulator.add_operation(polls=3, faults=[WrongName(), WrongName()])
     future = poller.submit(name)
@@ -116,6 +120,7 @@ async def test_as_completed_yields_each_when_it_ends(emulator: Emulator, poller:
     assert ended == [names[1], names[2], names[0]]
 
 
+@pytest.mark.behaviour("B21")
 async def test_drain_waits_for_what_is_submitted_meanwhile(emulator: Emulator, poller: OperationPoller) -> None:
     late: list[Any] = []
 
@@ -145,6 +150,7 @@ async def test_get_tries_once(emulator: Emulator, poller: OperationPoller) -> No
     assert emulator.polls(name) == 1
 
 
+@pytest.mark.behaviour("B7")
 async def test_two_submissions_share_the_polls_and_keep_their_own_terms(
     emulator: Emulator, poller: OperationPoller
 ) -> None:
@@ -158,6 +164,7 @@ async def test_two_submissions_share_the_polls_and_keep_their_own_terms(
     assert emulator.polls(name) == patient.polls
 
 
+@pytest.mark.behaviour("B23")
 async def test_polls_in_flight_are_capped(emulator: Emulator, open_poller: Callable[..., Any]) -> None:
     poller = await open_poller(max_in_flight=3, poll_timeout=100)
     names = [emulator.add_operation(faults=[Hang()]) for _ in range(10)]
@@ -168,6 +175,7 @@ async def test_polls_in_flight_are_capped(emulator: Emulator, open_poller: Calla
     assert {type(future.exception()) for future in ended} == {PollTimeout}
 
 
+@pytest.mark.behaviour("B23")
 async def test_max_rate_spaces_the_polls(emulator: Emulator, open_poller: Callable[..., Any]) -> None:
     poller = await open_poller(max_rate=4)
     await poller.wait_all([emulator.add_operation(polls=1) for _ in range(20)])
@@ -182,6 +190,7 @@ async def test_the_known_quota_is_the_default_rate_at_the_services_own_origin_on
     assert make_poller("http://127.0.0.1:1").budget.max_rate == math.inf
 
 
+@pytest.mark.behaviour("B11")
 async def test_resume_goes_on_where_the_backoff_stood(emulator: Emulator, open_poller: Callable[..., Any]) -> None:
     name = emulator.add_operation(duration=100, response={})
     options = {"backoff": functools.partial(backoff.constant, interval=[1, 2, 4, 30])}
@@ -206,6 +215,7 @@ async def test_a_token_of_another_service_is_refused(emulator: Emulator, open_po
     await poller.drain()
 
 
+@pytest.mark.behaviour("B21")
 async def test_leaving_ends_what_is_pending_with_a_token(emulator: Emulator) -> None:
     name = emulator.add_operation(duration=None)
     async with make_poller(emulator.origin) as poller:
@@ -217,6 +227,7 @@ async def test_leaving_ends_what_is_pending_with_a_token(emulator: Emulator) -> 
     assert caught.value.polls == emulator.polls(name)
 
 
+@pytest.mark.behaviour("B21")
 async def test_an_exception_inside_the_block_is_not_masked(emulator: Emulator) -> None:
     with pytest.raises(ZeroDivisionError):
         async with make_poller(emulator.origin) as poller:
@@ -224,6 +235,7 @@ async def test_an_exception_inside_the_block_is_not_masked(emulator: Emulator) -
             raise ZeroDivisionError
 
 
+@pytest.mark.behaviour("B15")
 async def test_looking_now(emulator: Emulator, open_poller: Callable[..., Any]) -> None:
     poller = await open_poller(backoff=functools.partial(backoff.constant, interval=1000))
     name = emulator.add_operation(duration=10, response={})

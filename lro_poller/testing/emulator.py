@@ -114,12 +114,16 @@ class Emulator:
     async def __aenter__(self) -> Self:
         """Listens. Raises OSError when the port is taken."""
         self._loop = asyncio.get_running_loop()
-        runner = web.AppRunner(self._app(), shutdown_timeout=0.1, access_log=None)
+        runner = web.AppRunner(self._app(), shutdown_timeout=0.1, access_log=None, handler_cancellation=True)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, "127.0.0.1", self._port, ssl_context=self._ssl)
+        listening = self._loop.create_task(site.start())
         try:
-            await web.TCPSite(runner, "127.0.0.1", self._port, ssl_context=self._ssl).start()
+            await asyncio.shield(listening)
         except BaseException:
+            # asyncio loses a server whose start is cancelled: it is let start, and then stopped.
+            await asyncio.wait([listening])
             await self._stack.aclose()
             raise
         self._port = runner.addresses[0][1]

@@ -1,0 +1,1 @@
+"""What a hostile server, or a careless one, can learn, cause or use up: over real sockets."""

@@ -1,0 +1,134 @@
+"""What the clock, the timer and the workers cost and keep, with many operations and with few."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import backoff
+import pytest
+from google.auth.credentials import AnonymousCredentials
+
+from lro_poller import OperationPoller
+from lro_poller.testing import Emulator, HttpError, RawReply
+
+from .conftest import make_poller
+
+MANY = 100_000
+MEASURED = 5_000  # tracing makes everything slow
+HOUR = 3600.0
+EVERY_HOUR = functools.partial(backoff.constant, interval=3600)
+RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "120s"}
+
+
+def timers(package: str = "") -> int:
+    """How many timers the loop has, whose callback is of that package."""
+    scheduled = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+    ours = [timer for timer in scheduled if str(getattr(timer._callback, "__module__", "")).startswith(package)]
+    return sum(not timer.cancelled() for timer in ours)
+
+
+@pytest.mark.behaviour("B24")
+async def test_a_hundred_thousand_pending_operations_cost_memory_and_one_timer_but_no_task(emulator: Emulator) -> None:
+    tasks, before = len(asyncio.all_tasks()), timers()
+    poller = await make_poller(emulator.origin, backoff=EVERY_HOUR).__aenter__()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        futures = [poller.submit({"name": f"operations/{number}"}, deadline=2 * HOUR) for number in range(MEASURED)]
+        each = tracemalloc.get_traced_memory()[0] / MEASURED
+    finally:
+        tracemalloc.stop()
+    futures += [poller.submit({"name": f"operations/{number}"}, deadline=2 * HOUR) for number in range(MEASURED, MANY)]
+    await asyncio.sleep(10)
+    assert len(asyncio.all_tasks()) == tasks
+    assert timers() <= before + 1
+    assert timers("lro_poller") == 1
+    assert each < 2500  # bytes, with a deadline and a future each
+    began = time.process_time()
+    await asyncio.sleep(HOUR / 2)
+    assert time.process_time() - began < 0.2  # half an hour in which nothing falls due
+    assert not emulator.requests
+    assert not any(future.done() for future in futures)
+    await poller.__aexit__(None, None, None)
+    assert all(future.done() for future in futures)
+    assert (len(asyncio.all_tasks()), timers()) == (tasks, before)
+
+
+@pytest.mark.behaviour("B24")
+async def test_an_idle_poller_has_no_timer_and_no_task(emulator: Emulator, poller: OperationPoller) -> None:
+    tasks = len(asyncio.all_tasks())
+    await poller.submit(emulator.add_operation())
+    began = time.process_time()
+    await asyncio.sleep(HOUR)
+    assert time.process_time() - began < 0.1
+    assert len(asyncio.all_tasks()) <= tasks + 1  # the emulator's, for the connection
+    assert timers("lro_poller") == 0
+
+
+@pytest.mark.behaviour("B14")
+@pytest.mark.parametrize(
+    "fault, least",
+    [
+        (HttpError(503, retry_after=120), 120.0),
+        (HttpError(503, details=[RETRY_INFO]), 120.0),
+        (RawReply(b"{}", 200, {"Retry-After": "120"}), 120.0),
+        (HttpError(503, retry_after=31_536_000), 900.0),
+        (HttpError(503, retry_after=-5), 0.0),
+        (HttpError(503, retry_after="soon"), 0.0),
+    ],
+    ids=["Retry-After", "RetryInfo", "of a success", "a year", "negative", "nonsense"],
+)
+async def test_what_a_server_asks_for_pushes_the_next_poll_back_within_bounds(
+    emulator: Emulator, poller: OperationPoller, fault: Any, least: float
+) -> None:
+    name = emulator.add_operation(faults=[fault])
+    await poller.submit(name)
+    first, second = (request.time for request in emulator.requests)
+    assert least <= second - first + 0.01 <= least + 60.0
+
+
+@pytest.mark.behaviour("B14", "B10")
+async def test_what_a_server_asks_for_never_pushes_a_poll_past_the_deadline(
+    emulator: Emulator, poller: OperationPoller
+) -> None:
+    name = emulator.add_operation(faults=[HttpError(503, retry_after=600)], response={"n": 1})
+    future = poller.submit(name, deadline=30.0)
+    assert await future == {"n": 1}
+    assert future.elapsed < 30.0
+
+
+@pytest.mark.behaviour("B13")
+async def test_operations_that_start_together_drift_apart(emulator: Emulator) -> None:
+    every_minute = functools.partial(backoff.constant, interval=60)
+    names = [emulator.add_operation(f"operations/{number}", duration=200.0) for number in range(60)]
+    async with OperationPoller(
+        endpoint=emulator.origin, credentials=AnonymousCredentials(), backoff=every_minute, max_in_flight=60
+    ) as poller:
+        began = asyncio.get_running_loop().time()
+        await poller.wait_all(names)
+    times = [[request.time - began for request in emulator.requests if request.path.endswith(name)] for name in names]
+    seconds = [time[1] for time in times]
+    assert 50.0 < min(seconds) < 57.0
+    assert 63.0 < max(seconds) < 70.0
+
+
+@pytest.mark.behaviour("B15", "B23")
+async def test_looking_now_polls_at_once_and_keeps_the_rate(
+    emulator: Emulator, open_poller: Callable[..., Any]
+) -> None:
+    poller = await open_poller(backoff=EVERY_HOUR, max_rate=2)
+    futures = [poller.submit({"name": emulator.add_operation(response={})}) for _ in range(4)]
+    await asyncio.sleep(10)
+    assert not emulator.requests
+    began = asyncio.get_running_loop().time()
+    for future in futures:
+        future.poll_now()
+        future.poll_now()
+    await asyncio.gather(*futures)
+    assert [request.time - began for request in emulator.requests] == pytest.approx([0, 0.5, 1.0, 1.5], abs=0.05)
