@@ -58,7 +58,7 @@ def _response_id(name: str) -> str:
 
 def _request(outer: web.Request, message: Message) -> web.Request:
     """The request that a part holds. What the fields of the batch say holds for it, unless it says otherwise."""
-    method, _, rest = message.start.partition(" ")
+    method, _, rest = message.start.decode("latin-1").strip().partition(" ")
     target, _, version = rest.rpartition(" ")
     if not (method.isalpha() and target.startswith("/") and version.startswith("HTTP/")):
         raise ValueError("a part is no HTTP request to a path")

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from ..wire import MAX_BODY, Fault, NoReply, Reply
-from .multipart import MAX_PARTS, Message, by_content_id, find_boundary, split, write
+from .multipart import MAX_PARTS, Fields, Message, by_content_id, find_boundary, split, write
 
 __all__ = ["MAX_ANSWER", "BatchTransport", "Carrier"]
 
@@ -32,7 +32,7 @@ longer are sent by themselves.
 
 _ROUTING = "x-goog-request-params"  # the one field that differs from poll to poll
 _BOUNDARY = b"lro-poller"  # a part is a request line and one field: none of its lines begins with dashes
-_STATUS_LINE = re.compile(r"HTTP/\d(?:\.\d)? ([1-9]\d\d)(?: .*)?", re.ASCII)
+_STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)? ([1-9]\d\d)(?= |\r?$)")
 _EACH_POLLS_OWN = frozenset({401, 408, 425, 429, 500, *range(502, 505), *range(506, 600)})
 
 _Fields = tuple[tuple[str, str], ...]
@@ -311,22 +311,19 @@ def _read(content: bytes | None, answer: Reply, origin: str) -> Reply:
         raise NoReply(Fault.BROKEN, f"{origin} answered a batch without this poll, or with two answers to it")
     try:
         message = Message.read(content)
-        status = _status(message)
     except ValueError as error:
         raise NoReply(Fault.BROKEN, f"{origin} sent a broken part in the answer to a batch: {error}") from None
+    line = _STATUS_LINE.match(message.start)
+    if line is None:
+        raise NoReply(Fault.BROKEN, f"{origin} sent a part without a status in the answer to a batch")
     if len(message.body) > MAX_BODY:
         raise NoReply(Fault.TOO_LARGE, f"{origin} sent a body of more than {MAX_BODY} bytes")
-    fields = message.fields
-    if "Retry-After" in fields and "Date" not in fields:  # the time of arrival, by RFC 9110 section 6.6.1
-        fields["Date"] = answer.headers.get("Date") or email.utils.formatdate(time.time(), usegmt=True)
-    return Reply(status, fields, message.body)
+    return Reply(int(line[1]), _dated(message.fields, answer), message.body)
 
 
-def _status(message: Message) -> int:
-    """The status of a message whose body is what it says, neither packed nor in chunks: nobody asked for that."""
-    line = _STATUS_LINE.fullmatch(message.start)
-    if line is None:
-        raise ValueError("no status line")
-    if "Transfer-Encoding" in message.fields or message.fields.get("Content-Encoding", "identity") != "identity":
-        raise ValueError("an encoded body")
-    return int(line[1])
+def _dated(fields: Mapping[str, str], answer: Reply) -> Mapping[str, str]:
+    """The fields; where a Retry-After has no Date beside it, with that of the answer, or the time of arrival."""
+    if fields.get("Retry-After") is None or fields.get("Date") is not None:
+        return fields
+    date = answer.headers.get("Date") or email.utils.formatdate(time.time(), usegmt=True)
+    return Fields(f"Retry-After: {fields['Retry-After']}\nDate: {date}".encode())
