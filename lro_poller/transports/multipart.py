@@ -144,7 +144,7 @@ def read_part(part: bytes) -> tuple[str, bytes]:
     """
     head, content = _cut(part)
     name = Fields(head)._find(b"\ncontent-id:")
-    if not name:
+    if not name or part.startswith((b"\r\n", b"\n")):  # the fields of what it holds are not its own
         raise ValueError("a part without a Content-ID")
     return name, content
 
