@@ -78,7 +78,9 @@ def _request(outer: web.Request, message: Message) -> web.Request:
         chunked=False,
         url=URL(target, encoded=True),
     )
-    return web.Request(raw, _payload(outer, message.body), outer.protocol, _Capture(), outer.task, outer.loop)
+    return web.Request(
+        raw, _payload(outer, message.body), outer.protocol, _Capture(), outer.task, asyncio.get_running_loop()
+    )
 
 
 def _is_inherited(name: str) -> bool:
@@ -86,7 +88,7 @@ def _is_inherited(name: str) -> bool:
 
 
 def _payload(outer: web.Request, body: bytes) -> StreamReader:
-    reader = StreamReader(outer.protocol, 1 << 16, loop=outer.loop)
+    reader = StreamReader(outer.protocol, 1 << 16, loop=asyncio.get_running_loop())
     reader.feed_data(body)
     reader.feed_eof()
     return reader

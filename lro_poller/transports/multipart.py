@@ -13,7 +13,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["MAX_HEAD", "MAX_PARTS", "Fields", "Message", "by_content_id", "find_boundary", "read_part", "split", "write"]
+__all__ = [
+    "MAX_HEAD",
+    "MAX_PARTS",
+    "Fields",
+    "Message",
+    "by_content_id",
+    "find_boundary",
+    "read_part",
+    "split",
+    "write",
+]
 
 MAX_PARTS = 1000
 """Parts of one body: as many as Google's own clients put into a request, ten times what services take."""
@@ -41,7 +51,7 @@ class Fields(Mapping[str, str]):
         self._lower = self._lines.lower()
 
     def __getitem__(self, name: str) -> str:
-        found = self.get(name)
+        found: str | None = self.get(name)
         if found is None:
             raise KeyError(name)
         return found
@@ -59,7 +69,7 @@ class Fields(Mapping[str, str]):
         end = self._lines.find(b"\n", begin)
         while self._lines[end + 1 : end + 2] in _SPACES:  # the next line goes on with it (RFC 5322, folding)
             end = self._lines.find(b"\n", end + 1)
-        return self._lines[begin:end].strip().decode("latin-1")
+        return self._lines[begin:end].translate(None, b"\r\n").strip().decode("latin-1")
 
     def __iter__(self) -> Iterator[str]:
         names = (line.partition(b":") for line in self._lines.split(b"\n"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -121,11 +122,11 @@ def test_a_message_that_is_none(content: bytes, why: str) -> None:
 def test_header_fields() -> None:
     fields = Fields(b"Date: today \r\nX-Folded: a\r\n\tb\r\n c: d\r\nno field\r\ndate: tomorrow\r\nEmpty:\r")
     assert fields["date"] == fields["DATE"] == "today"
-    assert fields["X-Folded"].split() == ["a", "b", "c:", "d"]
+    assert fields["X-Folded"] == "a\tb c: d"
     assert fields.get("c") is None
     assert fields.get("c", "x") == "x"
     assert fields["empty"] == ""
-    assert list(fields)[0] == "Date"
+    assert next(iter(fields)) == "Date"
     assert len(fields) == len(list(fields))
     with pytest.raises(KeyError):
         fields["no field"]
@@ -157,8 +158,8 @@ def test_what_is_written_is_read(bodies: dict[str, bytes]) -> None:
 @given(st.dictionaries(NAMES, st.text("abc{}: \n", max_size=60).map(str.encode), min_size=1))
 def test_the_standard_library_reads_what_is_written(bodies: dict[str, bytes]) -> None:
     written = write(b"b", [(name, MESSAGE[:-2] + body) for name, body in bodies.items()])
-    peer = email.message_from_bytes(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + written)
-    theirs = {part["Content-ID"]: part.get_payload(decode=True) for part in peer.get_payload()}  # type: ignore[union-attr]
+    peer: Any = email.message_from_bytes(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + written)
+    theirs = {part["Content-ID"]: part.get_payload(decode=True) for part in peer.get_payload()}
     assert theirs == by_content_id(split(written, b"b"))
 
 
@@ -170,7 +171,19 @@ def test_a_body_that_is_cut_short_has_the_first_of_its_parts(length: int) -> Non
 
 
 PIECES = st.sampled_from(
-    [b"--b", b"--b--", b"\r\n", b"\n", b"\r\n\r\n", b"--", b" ", b"Content-ID: <a>", b"Content-Length: 1", MESSAGE, b"\0"]
+    [
+        b"--b",
+        b"--b--",
+        b"\r\n",
+        b"\n",
+        b"\r\n\r\n",
+        b"--",
+        b" ",
+        b"Content-ID: <a>",
+        b"Content-Length: 1",
+        MESSAGE,
+        b"\0",
+    ]
 )
 
 
