@@ -42,6 +42,8 @@ class Service:
         not_found_grace: Seconds after an operation is submitted in which a 404 means "not yet";
             some servers answer operations.get before they know what they have just created.
         dialect: How its replies are read; AIP-151 unless the service is older than it.
+        batch_path: Where it takes many requests in one, as its discovery document has it; None
+            where it does not. See `transports.batch`.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Service:
     cancellable: bool = False
     not_found_grace: float = 0.0
     dialect: Dialect = Operation.from_json
+    batch_path: str | None = None
 
     @property
     def id(self) -> str:

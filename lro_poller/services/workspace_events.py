@@ -64,5 +64,21 @@ _USERS = (
 _ORIGIN = "https://workspaceevents.googleapis.com"
 _QUOTA = Quota(polls=600, seconds=60)
 
-WORKSPACE_EVENTS = Service("workspaceevents", "v1beta", _ORIGIN, scopes=(*_BOTH, MEET_SPACE_CREATED), quota=_QUOTA)
-WORKSPACE_EVENTS_V1 = Service("workspaceevents", "v1", _ORIGIN, scopes=(*_BOTH, *_USERS), quota=_QUOTA)
+_BATCH_PATH = "/batch"
+
+WORKSPACE_EVENTS = Service(
+    "workspaceevents",
+    "v1beta",
+    _ORIGIN,
+    scopes=(*_BOTH, MEET_SPACE_CREATED),
+    quota=_QUOTA,
+    batch_path=_BATCH_PATH,
+)
+WORKSPACE_EVENTS_V1 = Service(
+    "workspaceevents",
+    "v1",
+    _ORIGIN,
+    scopes=(*_BOTH, *_USERS),
+    quota=_QUOTA,
+    batch_path=_BATCH_PATH,
+)

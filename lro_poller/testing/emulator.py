@@ -23,6 +23,7 @@ from anyio.from_thread import start_blocking_portal
 
 from ..engine.schedule import Schedule
 from ..status import Code
+from .batch import BATCH_PATH, answer_batch
 from .faults import Fault, error_body
 from .operations import Chance, Script, ScriptedOperation, make_name
 from .subscriptions import ApiError, Subscriptions
@@ -179,6 +180,7 @@ class Emulator:
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[self._middleware])
+        app.router.add_post(BATCH_PATH, answer_batch)
         for version in ("v1", "v1beta"):
             app.router.add_post(f"/{version}/subscriptions", self._create)
             app.router.add_get(f"/{version}/subscriptions", self._list)

@@ -54,14 +54,21 @@ class AiohttpTransport:
     def __repr__(self) -> str:
         return f"<AiohttpTransport to {self._origin}>"
 
-    async def send(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
-        """See `Transport.send`."""
+    @property
+    def origin(self) -> str:
+        """Where it sends to."""
+        return self._origin
+
+    async def send(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None, *, limit: int = MAX_BODY
+    ) -> Reply:
+        """See `Transport.send`. A `body` may be sent along, and `limit` bytes of a body are read."""
         session = self._session or self._open()
         base = self._base
         url = URL.build(scheme=base.scheme, host=base.host or "", port=base.explicit_port, path=path, encoded=True)
         try:
-            async with session.request(method, url, headers=headers, allow_redirects=False) as response:
-                return Reply(response.status, _dated(response.headers), await self._read(response))
+            async with session.request(method, url, headers=headers, data=body, allow_redirects=False) as response:
+                return Reply(response.status, _dated(response.headers), await self._read(response, limit))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # ValueError: aiohttp lets some of the parser's and the decompressor's escape.
             failure = self._no_reply(error)
@@ -85,20 +92,20 @@ class AiohttpTransport:
         )
         return self._session
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
         """The decoded body. aiohttp hands it over in pieces of bounded size, also out of a gzip bomb."""
         body = await response.content.readany()
-        if response.content.at_eof() and len(body) <= MAX_BODY:
+        if response.content.at_eof() and len(body) <= limit:
             return body
         pieces, size = [body], len(body)
-        while size <= MAX_BODY:
+        while size <= limit:
             piece = await response.content.readany()
             if not piece:
                 return b"".join(pieces)
             pieces.append(piece)
             size += len(piece)
         response.close()
-        raise NoReply(Fault.TOO_LARGE, f"{self._origin} sent a body of more than {MAX_BODY} bytes")
+        raise NoReply(Fault.TOO_LARGE, f"{self._origin} sent a body of more than {limit} bytes")
 
     def _no_reply(self, error: Exception) -> NoReply:
         origin = self._origin
