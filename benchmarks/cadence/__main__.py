@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .report import table, to_json
 from .run import Result, run_workload
-from .workloads import WORKLOADS
+from .workloads import CROWDS, WORKLOADS
 
 _NAMES = [workload.name for workload in WORKLOADS]
 
@@ -40,6 +40,8 @@ def _write(out: Path, results: list[Result], seed: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "cadence.json").write_text(to_json(results, seed))
     plot_alone(results, out / "cadence-alone.svg")
+    for crowd in CROWDS:
+        plot_crowd(results, crowd.name, out / f"cadence-{crowd.count}.svg")
 
 
 if __name__ == "__main__":

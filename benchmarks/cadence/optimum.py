@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -52,7 +52,7 @@ class Grid(NamedTuple):
     integral: Times
 
 
-@lru_cache(maxsize=None)
+@cache
 def grid_of(distribution: Distribution, cells: int = _CELLS) -> Grid:
     """A grid over all the durations that matter, finest where the best schedules poll most.
 

@@ -39,7 +39,11 @@ def _line(row: Row) -> str:
 def _verdict(standing: Standing, *, alone: bool) -> Iterator[str]:
     best = standing.best
     yield f"  {standing.to_best:.2f} of the lateness of the best peer, {best.policy}, {standing.polls_to_best:.2f} of its polls"
-    what = "the best schedule there is at as many polls" if alone else "the best schedule there is at as many polls, without a quota"
+    what = (
+        "the best schedule there is at as many polls"
+        if alone
+        else "the best schedule there is at as many polls, without a quota"
+    )
     yield f"  {standing.to_limit:.2f} times the lateness of {what}, {standing.limit:.2f} s"
     yield f"  better in both polls and lateness: {', '.join(standing.beaten_by) or 'no peer'}"
 

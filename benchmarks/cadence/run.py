@@ -23,7 +23,7 @@ ALONE = "alone"
 COUNT = 2000
 """Operations of each workload that are measured one at a time."""
 
-_PRICES = [10 ** (tenths / 10) for tenths in range(-35, 16)]  # what a poll is worth, by the median duration
+_PRICES = [10 ** (fifths / 5) for fifths in range(-25, 16)]  # what a poll is worth, by the median duration
 
 
 @dataclass(frozen=True, slots=True)
