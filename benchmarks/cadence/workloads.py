@@ -191,4 +191,5 @@ WORKLOADS: Sequence[Workload] = (
 
 
 def _slices(count: int, dice: random.Random) -> list[float]:
+    # Never 0, at which a log-normal duration has no logarithm.
     return [(number + dice.random()) / count or 0.5 / count for number in range(count)]
