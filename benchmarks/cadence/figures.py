@@ -1,0 +1,92 @@
+"""What runs come to: one row for a policy on a workload, and how this library's row stands among them."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .simulate import Run
+
+__all__ = ["OURS", "Row", "Standing", "compare", "summarize"]
+
+OURS = "lro_poller"
+
+_FIRST_MINUTE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One policy on one workload in one mode.
+
+    Attributes:
+        lateness: Mean seconds from an operation's end until it was known.
+        error: Its standard error, that of independent draws: that of stratified ones is smaller.
+        p95: The lateness that 19 of 20 operations do not exceed.
+        polls: Mean polls an operation, those that were refused and the one that found it done included.
+        refused: 429s of a run.
+        refused_late: Those after its first minute.
+    """
+
+    workload: str
+    mode: str
+    policy: str
+    lateness: float
+    error: float
+    p95: float
+    polls: float
+    refused: float = 0.0
+    refused_late: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How this library's row stands.
+
+    Attributes:
+        row: Its own.
+        best: The peer with the least mean lateness.
+        to_best: Lateness by that peer's.
+        polls_to_best: Polls by that peer's.
+        limit: The least mean lateness that there is at its mean polls, for an operation alone with its
+            distribution known; in a crowd no more can be had either.
+        to_limit: Lateness by that.
+        beaten_by: The peers that are better in both lateness and polls.
+    """
+
+    row: Row
+    best: Row
+    to_best: float
+    polls_to_best: float
+    limit: float
+    to_limit: float
+    beaten_by: tuple[str, ...]
+
+
+def summarize(workload: str, mode: str, policy: str, runs: Sequence[Run]) -> Row:
+    """The row of runs that repeat one another; the operations of one crowd are not independent, its repeats are."""
+    lateness = sorted(late for run in runs for late in run.lateness)
+    means = lateness if len(runs) == 1 else [statistics.fmean(run.lateness) for run in runs]
+    return Row(
+        workload,
+        mode,
+        policy,
+        lateness=statistics.fmean(lateness),
+        error=statistics.stdev(means) / math.sqrt(len(means)),
+        p95=lateness[math.ceil(0.95 * len(lateness)) - 1],
+        polls=statistics.fmean(polls for run in runs for polls in run.polls),
+        refused=statistics.fmean(len(run.refused) for run in runs),
+        refused_late=statistics.fmean(sum(when > _FIRST_MINUTE for when in run.refused) for run in runs),
+    )
+
+
+def compare(rows: Sequence[Row], limit: float) -> Standing:
+    """How the row of this library stands among those of the peers, and to the limit at its polls."""
+    own = next(row for row in rows if row.policy == OURS)
+    peers = [row for row in rows if row.policy != OURS]
+    best = min(peers, key=lambda row: row.lateness)
+    beaten_by = tuple(row.policy for row in peers if row.lateness < own.lateness and row.polls < own.polls)
+    return Standing(
+        own, best, own.lateness / best.lateness, own.polls / best.polls, limit, own.lateness / limit, beaten_by
+    )
