@@ -11,6 +11,7 @@ import contextlib
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable
+from typing import cast
 from urllib.parse import urlsplit
 
 from .scene import TOKEN, Scene
@@ -49,8 +50,7 @@ class _Connection(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # by its methods: uvloop's are of no common class
         transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import ssl
 import sys
-from typing import Any
+from typing import Any, cast
 
 from .scene import BODY
 
@@ -28,8 +28,7 @@ class _Answering(asyncio.Protocol):
         self._tail = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # by its methods: uvloop's are of no common class
 
     def data_received(self, data: bytes) -> None:
         received = self._tail + data
