@@ -20,10 +20,10 @@ from typing import Any, TypeAlias
 from .limit import open_protocol
 from .scene import TOKEN, Scene
 
-__all__ = ["CONTENDERS", "Contender"]
+__all__ = ["CONTENDERS", "HEADERS", "Contender"]
 
 Count: TypeAlias = Callable[[], int]
-_HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ async def open_aiohttp(scene: Scene) -> AsyncIterator[Count]:
     """The plainest loop: `session.get` and `json.loads`."""
     import aiohttp
 
-    async with aiohttp.ClientSession(headers=_HEADERS) as session:
+    async with aiohttp.ClientSession(headers=HEADERS) as session:
 
         async def poll(url: str) -> None:
             async with session.get(url) as response:
@@ -84,7 +84,7 @@ async def open_coroutines(scene: Scene) -> AsyncIterator[Count]:
     import backoff
 
     polls = 0
-    async with aiohttp.ClientSession(headers=_HEADERS) as session:
+    async with aiohttp.ClientSession(headers=HEADERS) as session:
 
         @backoff.on_predicate(
             backoff.constant, lambda operation: not operation.get("done"), interval=0, jitter=None, max_time=3600
@@ -156,7 +156,7 @@ async def open_httpx(scene: Scene) -> AsyncIterator[Count]:
     import httpx
 
     limits = httpx.Limits(max_connections=scene.in_flight, max_keepalive_connections=scene.in_flight)
-    async with httpx.AsyncClient(headers=_HEADERS, limits=limits) as client:
+    async with httpx.AsyncClient(headers=HEADERS, limits=limits) as client:
 
         async def poll(url: str) -> None:
             assert not (await client.get(url)).json()["done"]

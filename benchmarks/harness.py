@@ -75,14 +75,21 @@ def in_turn(
     taken: dict[str, list[Figures]] = {case: [] for case in cases}
     for number in range(rounds):
         for case in list(taken):
-            print(f"\r\x1b[K{title}: round {number + 1} of {rounds}, {case}", end="", file=sys.stderr, flush=True)
+            _show(f"{title}: round {number + 1} of {rounds}, {case}")
             try:
                 taken[case].append(run(case))
             except RuntimeError as error:
                 del taken[case]
-                print(f"\r\x1b[K{title}: {case} is left out: {error}", file=sys.stderr)
-    print("\r\x1b[K", end="", file=sys.stderr)
+                _show("")
+                print(f"{title}: {case} is left out: {error}", file=sys.stderr)
+    _show("")
     return taken
+
+
+def _show(progress: str) -> None:
+    """One line that is written over, for who watches."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{progress}", end="", file=sys.stderr, flush=True)
 
 
 def median(rounds: list[Figures], figure: str) -> float:

@@ -8,6 +8,7 @@ interpreter that imports nothing.
 from __future__ import annotations
 
 import json
+import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -28,12 +29,15 @@ _IMPORTS = {
 _COMMAND = "lro-poller --version"
 
 _PROBE = """\
-import json, os, resource, sys, time
-modules, began = len(sys.modules), time.perf_counter()
+import json, sys, time
+modules, cpu, began = len(sys.modules), time.process_time(), time.perf_counter()
 {statement}
-took = time.perf_counter() - began
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({{"ms": took * 1e3, "peak_kib": peak, "modules": len(sys.modules) - modules}}))
+took, cpu = time.perf_counter() - began, time.process_time() - cpu
+try:
+    pages = int(open("/proc/self/statm").read().split()[1])
+except OSError:
+    pages = 0
+print(json.dumps({{"ms": took * 1e3, "cpu_ms": cpu * 1e3, "pages": pages, "modules": len(sys.modules) - modules}}))
 """
 
 
@@ -57,12 +61,13 @@ def _print(taken: dict[str, list[Figures]]) -> None:
     nothing = taken["nothing"]
     rows = []
     for case, rounds in taken.items():
-        cells = ["", "", ""]
+        cells = ["", "", "", ""]
         if case != _COMMAND:
-            extra = (median(rounds, "peak_kib") - median(nothing, "peak_kib")) / 1024
-            cells = [f"{median(rounds, 'ms'):.0f}", f"{extra:.1f}", f"{median(rounds, 'modules'):.0f}"]
+            extra = (median(rounds, "pages") - median(nothing, "pages")) * resource.getpagesize() / 2**20
+            times = [f"{median(rounds, figure):.0f}" for figure in ("ms", "cpu_ms")]
+            cells = [*times, f"{extra:.1f}", f"{median(rounds, 'modules'):.0f}"]
         rows.append((case, *cells, f"{median(rounds, 'process_ms'):.0f}"))
-    print_table("imports", ("imported", "ms", "MiB", "modules", "ms, the whole process"), rows)
+    print_table("imports", ("imported", "ms", "CPU ms", "MiB", "modules", "ms, the whole process"), rows)
 
 
 def _targets(taken: dict[str, list[Figures]]) -> Iterator[Target]:

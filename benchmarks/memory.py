@@ -45,7 +45,7 @@ def _print(title: str, taken: dict[str, list[Figures]]) -> None:
         (WAITERS[name][0], *(f"{median(rounds, column):,.{0 if 'bytes' in column else 1}f}" for column in columns))
         for name, rounds in taken.items()
     ]
-    print_table(title, ("waiting", "bytes each", "tracemalloc", "µs to submit", "µs to close"), rows)
+    print_table(title, ("waiting", "bytes each", "tracemalloc", "CPU µs to submit", "to close"), rows)
 
 
 def _targets(figures: dict[str, dict[str, list[Figures]]]) -> Iterator[Target]:
