@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import importlib
+import importlib.util
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -18,11 +20,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from .limit import open_protocol
-from .scene import TOKEN, Scene
+from .scene import BATCH_PATH, TOKEN, Scene
 
 __all__ = ["CONTENDERS", "HEADERS", "Contender"]
 
 Count: TypeAlias = Callable[[], int]
+_BATCHES = 4  # under way at once
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -34,16 +37,25 @@ class Contender:
         label: What tables and plots call it.
         needs_tls: Whether it speaks TLS only.
         loads: Whether it is compared with 1 and 8 polls in flight too, and not only with 64.
+        needs: A module without which it cannot be compared.
     """
 
     open: Callable[[Scene], AbstractAsyncContextManager[Count]]
     label: str
     needs_tls: bool = False
     loads: bool = False
+    needs: str = "aiohttp"
+
+    @property
+    def available(self) -> bool:
+        try:
+            return importlib.util.find_spec(self.needs) is not None
+        except ModuleNotFoundError:
+            return False
 
 
 @contextlib.asynccontextmanager
-async def open_poller(scene: Scene, transport: Any = None) -> AsyncIterator[Count]:
+async def open_poller(scene: Scene, transport: Any = None, in_flight: int | None = None) -> AsyncIterator[Count]:
     """The poller with its deadline, its checks and a token; every operation is always due."""
     import backoff
     from google.oauth2.credentials import Credentials
@@ -52,14 +64,28 @@ async def open_poller(scene: Scene, transport: Any = None) -> AsyncIterator[Coun
 
     async with OperationPoller(
         endpoint=scene.origin,
-        credentials=Credentials(TOKEN),  # type: ignore[no-untyped-call]
+        credentials=Credentials(TOKEN),
         transport=transport,
         backoff=functools.partial(backoff.constant, interval=0),
         deadline=3600,
-        max_in_flight=scene.in_flight,
+        max_in_flight=in_flight or scene.in_flight,
     ) as poller:
-        futures = [poller.submit(name) for name in scene.names]
+        futures = [poller.submit(f"operations/{number}") for number in range(in_flight or scene.in_flight)]
         yield lambda: sum(future.polls for future in futures)
+
+
+def open_http2(scene: Scene) -> AbstractAsyncContextManager[Count]:
+    """The poller over one HTTP/2 connection."""
+    transport = importlib.import_module("lro_poller.transports.http2").Http2Transport(scene.origin)
+    return open_poller(scene, transport)
+
+
+def open_batch(scene: Scene) -> AbstractAsyncContextManager[Count]:
+    """The poller with batches of a hundred polls; so many more than the others have in flight, in few requests."""
+    from lro_poller.transports.aiohttp import AiohttpTransport
+
+    batches = importlib.import_module("lro_poller.transports.batch").BatchTransport
+    return open_poller(scene, batches(AiohttpTransport(scene.origin), BATCH_PATH), 100 * _BATCHES)
 
 
 @contextlib.asynccontextmanager
@@ -204,9 +230,11 @@ async def _cancel(tasks: list[asyncio.Future[Any]]) -> None:
 CONTENDERS: dict[str, Contender] = {
     "protocol": Contender(open_protocol, "asyncio.Protocol by hand: the limit", loads=True),
     "lro_poller": Contender(open_poller, "lro_poller", loads=True),
+    "http2": Contender(open_http2, "lro_poller, HTTP/2", needs_tls=True, needs="lro_poller.transports.http2"),
+    "batch": Contender(open_batch, "lro_poller, batches of 100", needs="lro_poller.transports.batch"),
     "aiohttp": Contender(open_aiohttp, "aiohttp, a plain loop", loads=True),
     "coroutines": Contender(open_coroutines, "backoff.on_predicate, a coroutine each"),
-    "google": Contender(open_google, "google-api-core", needs_tls=True),
-    "httpx": Contender(open_httpx, "httpx, a plain loop"),
+    "google": Contender(open_google, "google-api-core", needs_tls=True, needs="google.api_core.operations_v1"),
+    "httpx": Contender(open_httpx, "httpx, a plain loop", needs="httpx"),
 }
-"""Who is compared. A transport joins as one entry: `functools.partial(open_poller, transport=…)` or a function."""
+"""Who is compared. A transport of the poller joins as one function and one entry."""

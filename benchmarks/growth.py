@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from . import server
-from .harness import SERVER_CORE, Figures, in_turn, median, parse_quick, ratio, run_child
-from .load import half_throughput
+from .harness import SERVER_CORE, Figures, median, parse_quick, ratio
+from .load import LABELS, half_throughput, measure_parked
 from .report import Target, print_table, publish
 
 __all__ = ["main"]
-
-_MOST = {"coroutines": 10**5}
-_LABELS = {"lro_poller": "lro_poller", "coroutines": "a coroutine an operation"}
 
 
 def main() -> None:
@@ -25,14 +22,7 @@ def main() -> None:
     counts = (10**2, 10**4) if options.quick else (10**2, 10**3, 10**4, 10**5, 10**6)
     with server.running(SERVER_CORE) as running:
         rate = half_throughput(running)
-        seconds = 1.0 if options.quick else 2.0
-
-        def measure(case: str) -> Figures:
-            contender, pending = case.split()
-            return run_child("parked", contender, running.plain, pending, rate, seconds, server=running)
-
-        cases = [f"{name} {count}" for count in counts for name in _LABELS if count <= _MOST.get(name, count)]
-        taken = in_turn(cases, 1 if options.quick else 3, measure, title="growth")
+        taken = measure_parked(running, ("lro_poller", "coroutines"), counts, rate, quick=options.quick, title="growth")
     _print(taken)
     targets = list(_targets(taken, counts))
     publish("growth", taken, targets, keep=not options.quick, server=running.kind, rate=f"{rate:.0f}/s")
@@ -44,7 +34,7 @@ def _print(taken: dict[str, list[Figures]]) -> None:
         name, pending = case.split()
         few = taken[next(one for one in taken if one.startswith(name))]
         cpu, growth = median(rounds, "cpu_us"), ratio(rounds, few, "cpu_us")
-        rows.append((_LABELS[name], f"{int(pending):,}", f"{cpu:.0f}", f"{growth:.2f}"))
+        rows.append((LABELS[name], f"{int(pending):,}", f"{cpu:.0f}", f"{growth:.2f}"))
     print_table("growth", ("waiting", "pending", "CPU µs a poll", "of the first"), rows)
 
 

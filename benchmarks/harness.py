@@ -19,7 +19,17 @@ from typing import Any, TypeAlias
 
 from .server import Server
 
-__all__ = ["CLIENT_CORE", "SERVER_CORE", "Figures", "in_turn", "median", "parse_quick", "ratio", "run_child", "run_pinned"]
+__all__ = [
+    "CLIENT_CORE",
+    "SERVER_CORE",
+    "Figures",
+    "in_turn",
+    "median",
+    "parse_quick",
+    "ratio",
+    "run_child",
+    "run_pinned",
+]
 
 Figures: TypeAlias = dict[str, float]
 

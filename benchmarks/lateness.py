@@ -9,15 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from . import server
-from .harness import SERVER_CORE, Figures, in_turn, median, parse_quick, run_child
-from .load import half_throughput
+from .harness import SERVER_CORE, Figures, median, parse_quick
+from .load import LABELS, half_throughput, measure_parked
 from .report import Target, print_table, publish
 
 __all__ = ["main"]
-
-_LABELS = {"lro_poller": "lro_poller", "coroutines": "a coroutine an operation", "timers": "loop.call_at, idle"}
-_MOST = {"coroutines": 10**5, "timers": 10**3}
-"""More idle timers at the same rate are no later."""
 
 
 def main() -> None:
@@ -26,14 +22,7 @@ def main() -> None:
     counts = (10**3, 10**4) if options.quick else (10**3, 10**5, 5 * 10**5)
     with server.running(SERVER_CORE) as running:
         rate = half_throughput(running)
-        seconds = 1.0 if options.quick else 3.0
-
-        def measure(case: str) -> Figures:
-            contender, pending = case.split()
-            return run_child("parked", contender, running.plain, pending, rate, seconds, server=running)
-
-        cases = [f"{name} {count}" for count in counts for name in _LABELS if count <= _MOST.get(name, count)]
-        taken = in_turn(cases, 1 if options.quick else 3, measure, title="lateness")
+        taken = measure_parked(running, LABELS, counts, rate, quick=options.quick, title="lateness")
     _print(taken, rate)
     targets = list(_targets(taken, counts))
     publish("lateness", taken, targets, keep=not options.quick, server=running.kind, rate=f"{rate:.0f}/s")
@@ -44,7 +33,7 @@ def _print(taken: dict[str, list[Figures]], rate: float) -> None:
     for case, rounds in taken.items():
         name, pending = case.split()
         late = [f"{median(rounds, figure):.2f}" for figure in ("p50_ms", "p99_ms", "max_ms")]
-        rows.append((_LABELS[name], f"{int(pending):,}", f"{median(rounds, 'polls_per_second'):,.0f}", *late))
+        rows.append((LABELS[name], f"{int(pending):,}", f"{median(rounds, 'polls_per_second'):,.0f}", *late))
     head = ("waiting", "pending", "polls/s", "late by, ms: median", "p99", "max")
     print_table(f"lateness at {rate:.0f} polls a second", head, rows)
 

@@ -26,7 +26,7 @@ async def open_protocol(scene: Scene) -> AsyncIterator[Callable[[], int]]:
     connections = []
     for name in scene.names:
         _, connection = await loop.create_connection(
-            _connect(where.netloc, name), where.hostname, where.port, ssl=context
+            _connect(where.netloc, name), where.hostname or "", where.port or 443, ssl=context
         )
         connections.append(connection)
     try:
@@ -51,7 +51,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # by its methods: uvloop's are of no common class
-        transport.write(self._request)
+        self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         self._received += data

@@ -6,6 +6,7 @@ that wait, of the poller and of its peers.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 from .harness import Figures, in_turn, median, parse_quick, ratio, run_child
@@ -26,13 +27,13 @@ def main() -> None:
     for count in counts:
         waiters = [name for name in WAITERS if count <= _MOST.get(name, count)]
         rounds = 1 if options.quick or count == 10**6 else 3
-        taken = in_turn(waiters, rounds, lambda name, count=count: _measure(name, count), title=f"{count} pending")
+        taken = in_turn(waiters, rounds, functools.partial(_measure, count), title=f"{count} pending")
         figures[f"{count:,} pending"] = taken
         _print(f"{count:,} pending", taken)
     publish("memory", figures, list(_targets(figures)), keep=not options.quick)
 
 
-def _measure(waiter: str, count: int) -> Figures:
+def _measure(count: int, waiter: str) -> Figures:
     """In two processes, for tracemalloc slows down what it counts."""
     figures: Figures = run_child("waiting", waiter, count)
     traced = run_child("waiting", waiter, min(count, 10**5), "--trace")
@@ -55,7 +56,9 @@ def _targets(figures: dict[str, dict[str, list[Figures]]]) -> Iterator[Target]:
     for name in ("named", "seen"):
         label = WAITERS[name][0]
         yield Target(f"{label}: bytes", median(most[name], "bytes"), "at most", 700)
-        yield Target(f"{label}: bytes, of google-api-core's", ratio(both[name], both["google"], "bytes"), "at most", 0.1)
+        yield Target(
+            f"{label}: bytes, of google-api-core's", ratio(both[name], both["google"], "bytes"), "at most", 0.1
+        )
         yield Target(f"{label}: µs to submit", median(most[name], "submit_us"), "at most", 8)
         share = ratio(both[name], both["google"], "submit_us")
         yield Target(f"{label}: time to submit, of google-api-core's", share, "at most", 0.1)

@@ -73,7 +73,7 @@ async def open_poller(log: _Log, origin: str) -> AsyncIterator[Callable[[str], o
     reading = json.loads(BODY)
     async with OperationPoller(
         endpoint=origin,
-        credentials=Credentials(TOKEN),  # type: ignore[no-untyped-call]
+        credentials=Credentials(TOKEN),
         transport=Timed(origin),
         backoff=waits,
         deadline=3600,

@@ -1,7 +1,7 @@
-"""A server for machines without nginx: every request gets the same pending operation.
+"""A server for machines without nginx, and for batches: every poll gets the same pending operation.
 
-It looks for the ends of requests and for nothing else, so that it answers faster than any
-client here can ask; the benchmark prints how fast that is. `python -m benchmarks.responder
+It looks for the ends of requests, and for the Content-IDs of batches, and for nothing else,
+so that it answers faster than any client here can ask. `python -m benchmarks.responder
 CERTIFICATE PORT TLS_PORT`.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 import sys
 from typing import Any, cast
@@ -23,18 +24,38 @@ _REPLY = b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=UTF-8\r\nC
 )
 
 
+_PART = (
+    b"--batch\r\nContent-Type: application/http\r\nContent-ID: <response-%b>\r\n\r\n"
+    + _REPLY.replace(b"%", b"%%")
+    + b"\r\n"
+)
+_CONTENT_ID = re.compile(rb"^content-id: *<?([^>\r\n]+)", re.IGNORECASE | re.MULTILINE)
+_LENGTH = re.compile(rb"^content-length: *(\d+)", re.IGNORECASE | re.MULTILINE)
+
+
 class _Answering(asyncio.Protocol):
     def __init__(self) -> None:
-        self._tail = b""
+        self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # by its methods: uvloop's are of no common class
 
     def data_received(self, data: bytes) -> None:
-        received = self._tail + data
-        requests = received.count(b"\r\n\r\n")
-        self._tail = received.rpartition(b"\r\n\r\n")[2]
-        self._transport.write(_REPLY * requests)
+        self._received += data
+        while True:
+            head, found, rest = self._received.partition(b"\r\n\r\n")
+            length = _LENGTH.search(head) if found and head.startswith(b"POST") else None
+            size = int(length[1]) if length else 0
+            if not found or len(rest) < size:
+                return
+            self._received = rest[size:]
+            self._transport.write(_answer_batch(rest[:size]) if size else _REPLY)
+
+
+def _answer_batch(body: bytes) -> bytes:
+    parts = b"".join([_PART % name for name in _CONTENT_ID.findall(body)]) + b"--batch--\r\n"
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: multipart/mixed; boundary=batch\r\nContent-Length: %d\r\n\r\n"
+    return head % len(parts) + parts
 
 
 async def _serve(certificate: str, plain: int, tls: int) -> None:

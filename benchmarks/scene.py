@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BODY", "SCOPE", "TOKEN", "Scene"]
+__all__ = ["BATCH_PATH", "BODY", "TOKEN", "Scene"]
 
 TOKEN = "benchmark"
-SCOPE = "https://www.googleapis.com/auth/meetings.space.readonly"
+BATCH_PATH = "/batch"
 
 BODY = (
     b'{"name":"operations/pending","metadata":{"@type":"type.googleapis.com/google.protobuf.Duration",'

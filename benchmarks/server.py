@@ -1,8 +1,8 @@
 """The server that is polled: nginx where it is installed, else a small one in Python.
 
-Decides which one runs and how; both give every request the same pending operation. It
-listens on two free ports of 127.0.0.1, plain and TLS, under a certificate made for the
-run, and ends with the benchmark.
+Decides which one runs and how; both give every request the same pending operation. Batches,
+which nginx cannot answer, it hands on to the small one. They listen on free ports of
+127.0.0.1, plain and TLS, under a certificate made for the run, and end with the benchmark.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import trustme
 
-from .scene import BODY
+from .scene import BATCH_PATH, BODY
 
 __all__ = ["Server", "running"]
 
@@ -35,9 +35,14 @@ http {{
   access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  upstream batches {{ server 127.0.0.1:{batches}; keepalive 64; }}
   server {{
     listen 127.0.0.1:{plain}; listen 127.0.0.1:{tls} ssl http2;
     ssl_certificate {folder}/chain.pem; ssl_certificate_key {folder}/chain.pem;
+    location = {batch_path} {{
+      proxy_pass http://batches; proxy_http_version 1.1; proxy_set_header Connection ""; client_max_body_size 0;
+      proxy_buffers 64 8k; client_body_buffer_size 256k;
+    }}
     location / {{ default_type "application/json; charset=UTF-8"; return 200 '{body}'; }}
   }}
 }}
@@ -64,21 +69,31 @@ class Server:
 @contextlib.contextmanager
 def running(core: int | None) -> Iterator[Server]:
     """A server, pinned to a core where there is one to spare."""
-    with tempfile.TemporaryDirectory(prefix="lro-poller-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="lro-poller-bench-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         authority = _certify(folder)
-        plain, tls = _free_ports(2)
+        plain, tls, batches, unused = _free_ports(4)
         nginx = _find_nginx()
-        command = _python(folder, plain, tls) if nginx is None else _nginx(nginx, folder, plain, tls)
-        process = subprocess.Popen(command)
-        try:
-            if core is not None:
-                os.sched_setaffinity(process.pid, {core})
-            _await_listening(process, (plain, tls))
-            yield Server(_kind(nginx), f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{tls}", authority)
-        finally:
-            process.terminate()
-            process.wait()
+        if nginx is None:
+            stack.enter_context(_started(_responder(folder, plain, tls), (plain, tls), core))
+        else:
+            stack.enter_context(_started(_responder(folder, batches, unused), (batches, unused), core))
+            stack.enter_context(_started(_nginx(nginx, folder, plain, tls, batches), (plain, tls), core))
+        yield Server(_kind(nginx), f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{tls}", authority)
+
+
+@contextlib.contextmanager
+def _started(command: list[str], ports: tuple[int, ...], core: int | None) -> Iterator[None]:
+    """A process that listens, until it is no longer needed."""
+    process = subprocess.Popen(command)
+    try:
+        if core is not None:
+            os.sched_setaffinity(process.pid, {core})
+        _await_listening(process, ports)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _certify(folder: Path) -> Path:
@@ -99,13 +114,16 @@ def _find_nginx() -> str | None:
     return shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
 
 
-def _nginx(nginx: str, folder: Path, plain: int, tls: int) -> list[str]:
+def _nginx(nginx: str, folder: Path, plain: int, tls: int, batches: int) -> list[str]:
     config = folder / "nginx.conf"
-    config.write_text(_NGINX.format(folder=folder, plain=plain, tls=tls, body=BODY.decode()))
+    text = _NGINX.format(
+        folder=folder, plain=plain, tls=tls, batches=batches, batch_path=BATCH_PATH, body=BODY.decode()
+    )
+    config.write_text(text)
     return [nginx, "-p", str(folder), "-e", "stderr", "-c", str(config)]
 
 
-def _python(folder: Path, plain: int, tls: int) -> list[str]:
+def _responder(folder: Path, plain: int, tls: int) -> list[str]:
     return [sys.executable, "-m", "benchmarks.responder", str(folder / "chain.pem"), str(plain), str(tls)]
 
 

@@ -37,7 +37,7 @@ class _Setting:
         return [
             name
             for name, one in CONTENDERS.items()
-            if (self.tls or not one.needs_tls) and (one.loads or self.in_flight == _FULL)
+            if one.available and (self.tls or not one.needs_tls) and (one.loads or self.in_flight == _FULL)
         ]
 
 
@@ -99,10 +99,10 @@ def _targets(figures: dict[str, dict[str, list[Figures]]]) -> Iterator[Target]:
     yield Target("CPU a poll against the plain aiohttp loop's", cpu, "at most", 1.0)
     yield Target("against a coroutine an operation", compare(plain, "lro_poller", "coroutines"), "at least", 1.3)
     yield Target("against google-api-core, TLS", compare(tls, "lro_poller", "google"), "at least", 2.5)
-    if "http2" in CONTENDERS:
+    if "http2" in tls:
         yield Target("HTTP/2 against google-api-core, TLS", compare(tls, "http2", "google"), "at least", 5)
         yield Target("HTTP/2 against the plain aiohttp loop, TLS", compare(tls, "http2", "aiohttp"), "at least", 2)
-    if "batch" in CONTENDERS:
+    if "batch" in plain:
         yield Target("batches against the plain aiohttp loop", compare(plain, "batch", "aiohttp"), "at least", 10)
 
 

@@ -53,7 +53,7 @@ def _poller() -> Any:
 
     return OperationPoller(
         endpoint="http://127.0.0.1:9",
-        credentials=Credentials(TOKEN),  # type: ignore[no-untyped-call]
+        credentials=Credentials(TOKEN),
         deadline=_HOUR,
     )
 
@@ -83,7 +83,7 @@ async def open_google() -> AsyncIterator[Submit]:
             duration_pb2.Duration,
             retry=hourly,
         )
-        return future.result()  # type: ignore[no-any-return]
+        return future.result()
 
     async with _tasks(wait) as submit:
         yield submit
