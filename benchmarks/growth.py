@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from . import server
-from .harness import SERVER_CORE, Figures, median, parse_quick, ratio
+from .harness import SERVER_CORE, Figures, median, parse_options, ratio
 from .load import LABELS, half_throughput, measure_parked
 from .report import Target, print_table, publish
 
@@ -18,11 +18,11 @@ __all__ = ["main"]
 
 def main() -> None:
     """Runs it, prints the table and keeps the figures."""
-    options = parse_quick("growth", __doc__)
-    counts = (10**2, 10**4) if options.quick else (10**2, 10**3, 10**4, 10**5, 10**6)
+    options = parse_options("growth", __doc__)
+    counts = (10**2, 10**4) if options.quick else (10**2, 10**4, 10**5, 10**6)
     with server.running(SERVER_CORE) as running:
         rate = half_throughput(running)
-        taken = measure_parked(running, ("lro_poller", "coroutines"), counts, rate, quick=options.quick, title="growth")
+        taken = measure_parked(running, ("lro_poller", "coroutines"), counts, rate, options, title="growth")
     _print(taken)
     targets = list(_targets(taken, counts))
     publish("growth", taken, targets, keep=not options.quick, server=running.kind, rate=f"{rate:.0f}/s")

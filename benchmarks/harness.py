@@ -23,9 +23,10 @@ __all__ = [
     "CLIENT_CORE",
     "SERVER_CORE",
     "Figures",
+    "Options",
     "in_turn",
     "median",
-    "parse_quick",
+    "parse_options",
     "ratio",
     "run_child",
     "run_pinned",
@@ -117,15 +118,22 @@ class Options:
 
     Attributes:
         quick: Whether to find out only that it works; its figures mean little and are not kept.
+        rounds: How often everything is measured; None for as often as ten minutes for all benchmarks allow.
     """
 
     quick: bool
+    rounds: int | None
+
+    def rounds_or(self, default: int) -> int:
+        return 1 if self.quick else self.rounds or default
 
 
-def parse_quick(name: str, description: str | None, arguments: list[str] | None = None) -> Options:
+def parse_options(name: str, description: str | None, arguments: list[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     parser.add_argument("--quick", action="store_true", help="a short run, to see that it works; nothing is kept")
-    return Options(parser.parse_args(arguments).quick)
+    parser.add_argument("--rounds", type=int, help="how often to measure everything")
+    given = parser.parse_args(arguments)
+    return Options(given.quick, given.rounds)
 
 
 def _root() -> Path:

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from .harness import Figures, in_turn, median, parse_quick, ratio, run_pinned
+from .harness import Figures, in_turn, median, parse_options, ratio, run_pinned
 from .report import Target, print_table, publish
 
 __all__ = ["main"]
@@ -43,8 +43,8 @@ print(json.dumps({{"ms": took * 1e3, "cpu_ms": cpu * 1e3, "pages": pages, "modul
 
 def main() -> None:
     """Runs it, prints the table and keeps the figures."""
-    options = parse_quick("imports", __doc__)
-    taken = in_turn([*_IMPORTS, _COMMAND], 2 if options.quick else 10, _measure, title="imports")
+    options = parse_options("imports", __doc__)
+    taken = in_turn([*_IMPORTS, _COMMAND], options.rounds_or(5), _measure, title="imports")
     _print(taken)
     publish("imports", taken, list(_targets(taken)), keep=not options.quick)
 

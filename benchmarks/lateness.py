@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from . import server
-from .harness import SERVER_CORE, Figures, median, parse_quick
+from .harness import SERVER_CORE, Figures, median, parse_options
 from .load import LABELS, half_throughput, measure_parked
 from .report import Target, print_table, publish
 
@@ -18,11 +18,11 @@ __all__ = ["main"]
 
 def main() -> None:
     """Runs it, prints the table and keeps the figures."""
-    options = parse_quick("lateness", __doc__)
+    options = parse_options("lateness", __doc__)
     counts = (10**3, 10**4) if options.quick else (10**3, 10**5, 5 * 10**5)
     with server.running(SERVER_CORE) as running:
         rate = half_throughput(running)
-        taken = measure_parked(running, LABELS, counts, rate, quick=options.quick, title="lateness")
+        taken = measure_parked(running, LABELS, counts, rate, options, title="lateness")
     _print(taken, rate)
     targets = list(_targets(taken, counts))
     publish("lateness", taken, targets, keep=not options.quick, server=running.kind, rate=f"{rate:.0f}/s")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .harness import Figures, in_turn, run_child
+from .harness import Figures, Options, in_turn, run_child
 from .server import Server
 
 __all__ = ["LABELS", "half_throughput", "measure_parked"]
@@ -25,14 +25,14 @@ def half_throughput(running: Server) -> float:
 
 
 def measure_parked(
-    running: Server, names: Iterable[str], counts: Iterable[int], rate: float, *, quick: bool, title: str
+    running: Server, names: Iterable[str], counts: Iterable[int], rate: float, options: Options, *, title: str
 ) -> dict[str, list[Figures]]:
     """The figures of every name with every count pending, under `"NAME COUNT"`."""
-    seconds, rounds = (1.0, 1) if quick else (2.5, 3)
+    seconds = 1.0 if options.quick else 2.0
 
     def measure(case: str) -> Figures:
         contender, pending = case.split()
         return run_child("parked", contender, running.plain, pending, rate, seconds, server=running)
 
     cases = [f"{name} {count}" for count in counts for name in names if count <= _MOST.get(name, count)]
-    return in_turn(cases, rounds, measure, title=title)
+    return in_turn(cases, options.rounds_or(2), measure, title=title)

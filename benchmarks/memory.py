@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
-from .harness import Figures, in_turn, median, parse_quick, ratio, run_child
+from .harness import Figures, in_turn, median, parse_options, ratio, run_child
 from .report import Target, print_table, publish
 from .waiting import WAITERS
 
@@ -21,12 +21,12 @@ _MOST = {"google": 10**5, "backoff": 10**5}
 
 def main() -> None:
     """Runs it, prints the tables and keeps the figures."""
-    options = parse_quick("memory", __doc__)
+    options = parse_options("memory", __doc__)
     counts = (10**3, 10**4) if options.quick else (10**4, 10**5, 10**6)
     figures: dict[str, dict[str, list[Figures]]] = {}
     for count in counts:
         waiters = [name for name in WAITERS if count <= _MOST.get(name, count)]
-        rounds = 1 if options.quick or count == 10**6 else 3
+        rounds = options.rounds_or(3 if count < 10**5 else 1)
         taken = in_turn(waiters, rounds, functools.partial(_measure, count), title=f"{count} pending")
         figures[f"{count:,} pending"] = taken
         _print(f"{count:,} pending", taken)
@@ -34,9 +34,9 @@ def main() -> None:
 
 
 def _measure(count: int, waiter: str) -> Figures:
-    """In two processes, for tracemalloc slows down what it counts."""
+    """In two processes, for tracemalloc slows down what it counts; so it counts 10^4 at most."""
     figures: Figures = run_child("waiting", waiter, count)
-    traced = run_child("waiting", waiter, min(count, 10**5), "--trace")
+    traced = run_child("waiting", waiter, min(count, 10**4), "--trace")
     return figures | {"traced_bytes": traced["bytes"]}
 
 

@@ -26,6 +26,7 @@ __all__ = ["main"]
 
 _FOLDER = Path(__file__).parent.parent / "docs" / "plots"
 _OURS, _PEERS, _SECOND = "#1a73e8", "#9aa0a6", "#fbbc04"
+_OFF_SCALE = 1000.0  # µs a poll: a bar of more than this would leave the others too short to compare
 
 mpl.use("svg")
 mpl.rcParams |= {
@@ -41,11 +42,11 @@ mpl.rcParams |= {
 def main() -> None:
     """Draws every plot whose figures were kept."""
     _FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, draw in _PLOTS.items():
+    for name, (draw, height) in _PLOTS.items():
         path = RESULTS / f"{name}.json"
         if path.exists():
             kept = json.loads(path.read_text())
-            figure = Figure(figsize=(7.2, 2.9), facecolor="white", layout="constrained")
+            figure = Figure(figsize=(7.2, height), facecolor="white", layout="constrained")
             draw(figure, kept["figures"])
             machine = kept["machine"]
             figure.supxlabel(
@@ -55,18 +56,19 @@ def main() -> None:
 
 
 def _draw_throughput(figure: Figure, figures: Any) -> None:
-    for axes, transport in zip(figure.subplots(1, 2), ("plain", "TLS"), strict=True):
+    for axes, transport in zip(figure.subplots(2, 1), ("plain", "TLS"), strict=True):
         taken = figures[f"64 in flight, {transport}, asyncio"]
         bars = {CONTENDERS[name].label: _median(rounds, "cpu_us") for name, rounds in taken.items()}
-        _bars(axes, bars, "{:,.0f}")
-        axes.set_xscale("log")
-        axes.set_title(f"processor time a poll, µs, {'HTTPS' if transport == 'TLS' else 'HTTP'}", size=9)
+        _bars(axes, {label: value for label, value in bars.items() if value < _OFF_SCALE}, "{:,.0f}")
+        off = "; ".join(f"{label}: {value:,.0f}" for label, value in bars.items() if value >= _OFF_SCALE)
+        title = f"processor time a poll, µs, {'HTTPS' if transport == 'TLS' else 'HTTP'}"
+        axes.set_title(f"{title} ({off}, not drawn)" if off else title, size=9)
 
 
 def _draw_memory(figure: Figure, figures: Any) -> None:
     taken = [one for one in figures.values() if "google" in one][-1]
     pair = {"bytes": ("bytes of a pending operation", "{:,.0f}"), "submit_us": ("µs to submit one", "{:.1f}")}
-    for axes, (column, (title, form)) in zip(figure.subplots(1, 2), pair.items(), strict=True):
+    for axes, (column, (title, form)) in zip(figure.subplots(2, 1), pair.items(), strict=True):
         _bars(axes, {WAITERS[name][0]: _median(rounds, column) for name, rounds in taken.items()}, form)
         axes.set_title(title, size=9)
 
@@ -116,12 +118,12 @@ def _median(rounds: list[dict[str, float]], column: str) -> float:
     return statistics.median(one[column] for one in rounds)
 
 
-_PLOTS: dict[str, Callable[[Figure, Any], None]] = {
-    "throughput": _draw_throughput,
-    "memory": _draw_memory,
-    "imports": _draw_imports,
-    "lateness": _draw_lateness,
-    "growth": _draw_growth,
+_PLOTS: dict[str, tuple[Callable[[Figure, Any], None], float]] = {
+    "throughput": (_draw_throughput, 4.4),
+    "memory": (_draw_memory, 3.8),
+    "imports": (_draw_imports, 2.6),
+    "lateness": (_draw_lateness, 3.0),
+    "growth": (_draw_growth, 2.8),
 }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from . import server
 from .contenders import CONTENDERS
-from .harness import SERVER_CORE, Figures, in_turn, median, parse_quick, ratio, run_child, run_pinned
+from .harness import SERVER_CORE, Figures, in_turn, median, parse_options, ratio, run_child, run_pinned
 from .report import Target, print_table, publish
 
 __all__ = ["main"]
@@ -43,12 +43,12 @@ class _Setting:
 
 def main() -> None:
     """Runs it, prints the tables and keeps the figures."""
-    options = parse_quick("throughput", __doc__)
+    options = parse_options("throughput", __doc__)
     figures: dict[str, dict[str, list[Figures]]] = {}
     with server.running(SERVER_CORE) as running:
         limit = _server_limit(running)
         for setting in _settings(quick=options.quick):
-            rounds = 1 if options.quick else 5 if setting.in_flight == _FULL else 3
+            rounds = options.rounds_or(3 if setting.in_flight == _FULL else 2)
             measure = functools.partial(_measure, running, setting, 0.3 if options.quick else 0.8)
             figures[str(setting)] = in_turn(setting.contenders(), rounds, measure, title=str(setting))
             _print(str(setting), figures[str(setting)])
