@@ -1,0 +1,1 @@
+"""Speed, memory and lateness, measured beside peers in one run. `python -m benchmarks --help` says how."""
