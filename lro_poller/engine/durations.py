@@ -70,7 +70,7 @@ class Followed(Protocol):
 class _Case:
     """What is known of one operation's duration."""
 
-    __slots__ = ("began", "_interval", "_operation")
+    __slots__ = ("_interval", "_operation", "began")
 
     def __init__(self, operation: Followed) -> None:
         self.began = operation.began
