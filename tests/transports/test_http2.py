@@ -29,6 +29,8 @@ Speak = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 
+PUSH_PROMISE = b"\x00\x00\x05\x05\x04\x00\x00\x00\x01\x00\x00\x00\x02\x88"
+
 
 def goaway(last: int) -> bytes:
     return b"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + struct.pack(">II", last, 0)
@@ -132,6 +134,20 @@ async def test_a_goaway_lets_what_was_taken_end_and_repeats_the_rest_elsewhere(s
     assert (await second).body == b"2"
     await transport.aclose()
     assert (server.accepted, server.connections) == (2, [])
+
+
+@pytest.mark.parametrize("frames", [goaway(1), PUSH_PROMISE], ids=["goaway", "malformed"])
+async def test_a_connection_of_no_use_is_closed_at_once(serve: Serve, frames: bytes) -> None:
+    async def handler(stream: Stream) -> None:
+        await stream.respond()
+
+    server, transport = await serve(handler)
+    await ask(transport)
+    (first,) = server.connections
+    first.raw(frames)
+    await asyncio.wait_for(first.lost, 5)
+    await ask(transport)
+    assert server.accepted == 2
 
 
 async def test_a_refused_stream_is_sent_once_more_a_reset_one_is_not(serve: Serve) -> None:
@@ -307,10 +323,13 @@ async def test_a_server_that_insists_on_http_1_is_named(
 async def test_a_server_that_says_nothing_is_given_up(contexts: Contexts) -> None:
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
+        left.set()
 
+    left = asyncio.Event()
     async with speaking(contexts, speak, "h2") as transport:
         with pytest.raises(NoReply, match="within 15 seconds") as caught:
             await ask(transport)
+        await asyncio.wait_for(left.wait(), 5)
         assert caught.value.fault is Fault.UNREACHABLE
 
 
