@@ -8,6 +8,7 @@ import gzip
 import socket
 import ssl
 import struct
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -381,6 +382,24 @@ async def test_bodies_are_decoded_within_bounds(serve: Serve) -> None:
         "GZIP": Fault.TOO_LARGE,
         "identity": bytes(MAX_BODY),
     }
+
+
+@pytest.mark.behaviour("B27")
+async def test_a_bomb_is_not_unpacked(serve: Serve) -> None:
+    bomb = gzip.compress(bytes(64 << 20))
+
+    async def handler(stream: Stream) -> None:
+        await stream.respond(200, bomb, [("content-encoding", "gzip")])
+
+    _, transport = await serve(handler)
+    tracemalloc.start()
+    try:
+        with pytest.raises(NoReply, match="more than 1048576 bytes"):
+            await ask(transport)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 16 << 20
 
 
 async def test_many_large_bodies_do_not_close_the_connections_window(serve: Serve) -> None:
