@@ -138,7 +138,8 @@ class Session:
         try:
             while end - position >= 9:
                 size = int.from_bytes(data[position : position + 3], "big")
-                _require(size <= _MAX_FRAME, "sent a frame of more than 16384 bytes")
+                too_large = "sent a frame of more than 16384 bytes" if self.settled else "does not speak HTTP/2"
+                _require(size <= _MAX_FRAME, too_large)
                 begin, position = position + 9, position + 9 + size
                 if position > end:
                     position = begin - 9

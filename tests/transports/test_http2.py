@@ -291,15 +291,16 @@ async def test_closing_does_not_wait_for_a_server_that_does_not_answer(contexts:
 @pytest.mark.parametrize("protocols", [(), ("http/1.1",), ("h2",)])
 async def test_a_server_without_http2_is_named_and_survived(contexts: Contexts, protocols: tuple[str, ...]) -> None:
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        if "h2" in protocols:  # the others wait for a request that they understand
+            writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
         await reader.read()
 
     async with speaking(contexts, speak, *protocols) as transport:
-        with pytest.raises(NoReply, match=r"does not speak HTTP/2|sent a frame of more") as caught:
+        with pytest.raises(NoReply, match="does not speak HTTP/2") as caught:
             await ask(transport)
         assert caught.value.fault is Fault.BROKEN
         async with make_poller(transport._origin, transport=transport) as poller:
-            with pytest.raises(PollTimeout, match=r"HTTP/2|sent a frame"):
+            with pytest.raises(PollTimeout, match="does not speak HTTP/2"):
                 await poller.submit("operations/a", deadline=10)
 
 
