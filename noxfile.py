@@ -18,7 +18,7 @@ PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 
 def _install(session: nox.Session, *groups: str) -> None:
     needed = [need for group in groups for need in nox.project.dependency_groups(PYPROJECT, group)]
-    session.install("-e", ".[cli]", *needed)
+    session.install("-e", ".[cli,http2]", *needed)
 
 
 @nox.session

@@ -1,0 +1,231 @@
+"""Polls over HTTP/2: one TLS connection for all that is in flight.
+
+Decides how the connection is opened and shared, what is sent again, and which failure is
+which fault. It needs the extra `http2`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import ipaddress
+import re
+import socket
+import ssl
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+import aiohappyeyeballs
+import hpack
+from multidict import CIMultiDict
+
+from ..version import __version__
+from ..wire import MAX_BODY, Fault, NoReply, Reply
+from .http2_connection import Connection, NoExchange
+from .http2_session import Exchange, Failure, encode_fields
+
+__all__ = ["Http2Transport"]
+
+_CONNECT_TIMEOUT = 15.0  # seconds; all polls share one attempt, so none of theirs could end it
+_NEXT_ADDRESS = 0.25  # seconds until the next address of a host is tried beside the last (RFC 8305, section 5)
+_GOODBYE = 1.0  # seconds that a server has to end TLS in turn
+_CLOSED = Failure(Fault.UNREACHABLE, "the transport to {origin} is closed")
+_NO_HTTP2 = Failure(Fault.BROKEN, "{origin} does not speak HTTP/2")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class Http2Transport:
+    """One connection to one origin, opened again when it is lost.
+
+    It uses no proxy.
+
+    Args:
+        origin: Such as `https://workspaceevents.googleapis.com`.
+        ssl_context: For a private certificate authority or a client certificate. It is set
+            to offer HTTP/2 alone, so do not share it with another client.
+
+    Raises:
+        ValueError: the origin is plain HTTP.
+    """
+
+    library = f"rest/{hpack.__version__}"
+    """How this transport names itself in x-goog-api-client."""
+
+    def __init__(self, origin: str, *, ssl_context: ssl.SSLContext | None = None) -> None:
+        parts = urlsplit(origin)
+        if parts.scheme != "https" or not parts.hostname:
+            raise ValueError(f"HTTP/2 is spoken over TLS, to an origin such as 'https://example.com', not {origin!r}")
+        self._origin = origin
+        self._host, self._port = parts.hostname, parts.port or 443
+        self._ssl = ssl_context if ssl_context is not None else ssl.create_default_context()
+        self._ssl.set_alpn_protocols(["h2"])
+        about = [(":scheme", "https"), (":authority", parts.netloc)]
+        common = [("accept-encoding", "identity"), ("user-agent", f"lro-poller/{__version__}")]
+        self._before = {
+            "GET": encode_fields([(":method", "GET"), *about]),
+            "POST": encode_fields([(":method", "POST"), *about]),
+        }
+        self._after = {
+            "GET": encode_fields(common),
+            "POST": encode_fields([*common, ("content-length", "0")]),
+        }
+        self._connection: Connection | None = None
+        self._connections: set[Connection] = set()
+        self._opening: tuple[asyncio.Task[None], asyncio.Future[Connection]] | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Http2Transport to {self._origin}>"
+
+    async def send(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
+        """See `Transport.send`."""
+        block = self._encode(method, path, headers)
+        try:
+            exchange = await self._exchange(block, safe=method == "GET")
+        except NoExchange as error:
+            # Its cause is kept only where it is an OSError: it says why there is no connection.
+            failure, cause = error.failure, error.__cause__
+        else:
+            return self._reply(exchange)
+        raise NoReply(failure.fault, failure.why.replace("{origin}", self._origin)) from cause
+
+    async def aclose(self) -> None:
+        """Closes every connection, for good: what is under way fails."""
+        self._closed = True
+        await self._stop_opening()
+        connections, self._connection = list(self._connections), None
+        for connection in connections:
+            connection.close()
+        try:
+            for connection in connections:
+                await asyncio.shield(connection.closed)
+        finally:
+            for connection in connections:
+                connection.abort()
+
+    async def _exchange(self, block: bytes, *, safe: bool) -> Exchange:
+        """Sends a request once more, over a new connection, when it cannot have done anything."""
+        try:
+            return await (await self._connected()).exchange(block, safe=safe)
+        except NoExchange as error:
+            if not error.repeatable:
+                raise
+        return await (await self._connected()).exchange(block, safe=safe)
+
+    def _encode(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
+        fields = [(name.lower(), value) for name, value in headers.items()]
+        if _CONTROL.search(path) or any(_CONTROL.search(name + value) for name, value in fields):
+            raise ValueError("a header field has a control character in it")
+        return self._before[method] + encode_fields([(":path", path)]) + self._after[method] + encode_fields(fields)
+
+    def _reply(self, exchange: Exchange) -> Reply:
+        headers = CIMultiDict(exchange.fields)
+        if "Retry-After" in headers and "Date" not in headers:
+            headers["Date"] = email.utils.formatdate(time.time(), usegmt=True)  # RFC 9110, section 6.6.1
+        body = bytes(exchange.body)
+        coding = headers.get("Content-Encoding", "identity").strip().lower()
+        return Reply(exchange.status, headers, body if coding == "identity" else self._decompress(coding, body))
+
+    def _decompress(self, coding: str, body: bytes) -> bytes:
+        """A body that was compressed though we asked for none; of a bomb, no more than the largest size."""
+        if coding not in ("gzip", "x-gzip", "deflate"):
+            raise NoReply(Fault.BROKEN, f"{self._origin} sent a body in a coding that was not asked for")
+        decompressor = zlib.decompressobj(wbits=47)  # zlib's or gzip's, whichever it is
+        try:
+            decoded = decompressor.decompress(body, MAX_BODY + 1)
+        except zlib.error:
+            decoded = b""
+        if len(decoded) > MAX_BODY:
+            raise NoReply(Fault.TOO_LARGE, f"{self._origin} sent a body of more than {MAX_BODY} bytes")
+        if not decompressor.eof:
+            raise NoReply(Fault.BROKEN, f"{self._origin} sent a body that cannot be decompressed")
+        return decoded
+
+    async def _connected(self) -> Connection:
+        """The connection; opened by whoever comes first, for all. A waiter that is cancelled stops nobody's opening."""
+        if self._connection is not None and self._connection.usable:
+            return self._connection
+        if self._closed:
+            raise NoExchange(_CLOSED, repeatable=False)
+        if self._opening is None:
+            opened: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+            self._opening = asyncio.create_task(self._open(opened), name="lro-poller http2 connect"), opened
+        return await asyncio.shield(self._opening[1])
+
+    async def _stop_opening(self) -> None:
+        if self._opening is not None:
+            (task, opened), self._opening = self._opening, None
+            task.cancel()
+            _fail(opened, NoExchange(_CLOSED, repeatable=False))
+            await asyncio.wait([task])
+
+    async def _open(self, opened: asyncio.Future[Connection]) -> None:
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT):
+                self._connection = await self._connect()
+        except Exception as error:
+            self._opening = None
+            _fail(opened, error if isinstance(error, NoExchange) else _no_connection(error))
+        else:
+            self._opening = None
+            opened.set_result(self._connection)
+
+    async def _connect(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        addresses = await _look_up(self._host, self._port)
+        sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS, interleave=1)
+        transport, connection = await loop.create_connection(
+            Connection, sock=sock, ssl=self._ssl, server_hostname=self._host, ssl_shutdown_timeout=_GOODBYE
+        )
+        self._connections.add(connection)
+        connection.closed.add_done_callback(lambda _: self._connections.discard(connection))
+        try:
+            _check_protocol(transport)
+            await connection.ready
+        except BaseException:
+            connection.abort()
+            raise
+        return connection
+
+
+async def _look_up(host: str, port: int) -> Sequence[aiohappyeyeballs.AddrInfoType]:
+    """The addresses of a host; an address as such needs no thread."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+
+
+def _check_protocol(transport: asyncio.Transport) -> None:
+    if transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
+        raise NoExchange(_NO_HTTP2, repeatable=False)
+
+
+def _fail(opened: asyncio.Future[Connection], error: NoExchange) -> None:
+    opened.set_exception(error)
+    opened.exception()  # nobody has to wait for it
+
+
+def _no_connection(error: Exception) -> NoExchange:
+    """Why there is no connection."""
+    match error:
+        case socket.gaierror(errno=socket.EAI_NONAME):
+            failure = Failure(Fault.UNKNOWN_HOST, "the host of {origin} is unknown")
+        case socket.gaierror():
+            failure = Failure(Fault.UNREACHABLE, "the host of {origin} could not be looked up")
+        case ssl.SSLCertVerificationError():
+            failure = Failure(Fault.UNTRUSTED, "the certificate of {origin} is not trusted")
+        case ssl.SSLError(strerror=str(why)) if "no application protocol" in why:
+            failure = _NO_HTTP2
+        case TimeoutError():
+            failure = Failure(Fault.UNREACHABLE, f"no connection to {{origin}} within {_CONNECT_TIMEOUT:g} seconds")
+        case OSError(strerror=str(why)) if why:
+            failure = Failure(Fault.UNREACHABLE, f"no connection to {{origin}}: {why}")
+        case _:
+            failure = Failure(Fault.UNREACHABLE, f"no connection to {{origin}}: {type(error).__name__}")
+    no_exchange = NoExchange(failure, repeatable=False)
+    no_exchange.__cause__ = error if isinstance(error, OSError) else None
+    return no_exchange

@@ -1,0 +1,444 @@
+"""What is about HTTP/2: one connection for all, its end at any time, and servers that break its rules."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import socket
+import ssl
+import struct
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
+
+from lro_poller import PollTimeout
+from lro_poller.transports.http2 import Http2Transport
+from lro_poller.wire import MAX_BODY, Fault, NoReply, Reply
+
+from ..conftest import make_poller
+from .conftest import Contexts
+from .http2_server import Handler, Http2Server, Stream
+
+Serve = Callable[[Handler], Awaitable[tuple[Http2Server, Http2Transport]]]
+Speak = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+
+PUSH_PROMISE = b"\x00\x00\x05\x05\x04\x00\x00\x00\x01\x00\x00\x00\x02\x88"
+
+
+def goaway(last: int) -> bytes:
+    return b"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + struct.pack(">II", last, 0)
+
+
+def ask(transport: Http2Transport, number: int = 1) -> asyncio.Task[Reply]:
+    return asyncio.create_task(transport.send("GET", f"/v1/operations/{number}", {}))
+
+
+@pytest.fixture
+async def serve(contexts: Contexts) -> AsyncIterator[Serve]:
+    """Starts a server with a handler, and a transport to it; closes both, and checks that nothing is left."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def serve_one(handler: Handler) -> tuple[Http2Server, Http2Transport]:
+            server = await stack.enter_async_context(Http2Server(contexts.theirs, handler))
+            transport = Http2Transport(server.origin, ssl_context=contexts.ours)
+            return server, await stack.enter_async_context(contextlib.aclosing(transport))
+
+        before = asyncio.all_tasks()
+        yield serve_one
+    assert not [task for task in asyncio.all_tasks() - before if "lro-poller" in task.get_name()]
+
+
+@contextlib.asynccontextmanager
+async def speaking(contexts: Contexts, speak: Speak, *protocols: str) -> AsyncIterator[Http2Transport]:
+    """A transport to a server that says whatever it likes once TLS stands."""
+    if protocols:
+        contexts.theirs.set_alpn_protocols(protocols)
+    done = asyncio.Event()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            await speak(reader, writer)
+        writer.transport.abort()
+        done.set()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=contexts.theirs)
+    origin = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        async with contextlib.aclosing(Http2Transport(origin, ssl_context=contexts.ours)) as transport:
+            yield transport
+        await done.wait()
+
+
+async def test_all_polls_share_one_connection_within_the_servers_limit(serve: Serve) -> None:
+    open_now, most = 0, 0
+
+    async def handler(stream: Stream) -> None:
+        nonlocal open_now, most
+        open_now += 1
+        most = max(most, open_now)
+        await asyncio.sleep(0.01)
+        open_now -= 1
+        await stream.respond(200, stream.headers[":path"].encode())
+
+    server, transport = await serve(handler)
+    server.settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 5
+    replies = await asyncio.gather(*(ask(transport, number) for number in range(40)))
+    assert [reply.body for reply in replies] == [f"/v1/operations/{number}".encode() for number in range(40)]
+    assert (server.accepted, most) == (1, 5)
+
+
+async def test_a_request_says_what_http_1_would(serve: Serve) -> None:
+    heard: list[dict[str, str]] = []
+
+    async def handler(stream: Stream) -> None:
+        heard.append(stream.headers)
+        await stream.respond(204, b"")
+
+    server, transport = await serve(handler)
+    await transport.send("POST", "/v1/operations/a%20b:cancel", {"Authorization": "Bearer t"})
+    (fields,) = heard
+    assert fields.pop("user-agent").startswith("lro-poller/")
+    assert fields == {
+        ":method": "POST",
+        ":scheme": "https",
+        ":authority": server.origin.removeprefix("https://"),
+        ":path": "/v1/operations/a%20b:cancel",
+        "accept-encoding": "identity",
+        "content-length": "0",
+        "authorization": "Bearer t",
+    }
+
+
+async def test_a_goaway_lets_what_was_taken_end_and_repeats_the_rest_elsewhere(serve: Serve) -> None:
+    both = asyncio.Event()
+
+    async def handler(stream: Stream) -> None:
+        if server.accepted == 1 and stream.number == 3:
+            both.set()
+            return
+        if server.accepted == 1:
+            await both.wait()
+            stream.connection.raw(goaway(1))
+        await stream.respond(200, str(server.accepted).encode())
+
+    server, transport = await serve(handler)
+    first, second = ask(transport, 1), ask(transport, 2)
+    assert (await first).body == b"1"
+    assert (await second).body == b"2"
+    await transport.aclose()
+    assert (server.accepted, server.connections) == (2, [])
+
+
+@pytest.mark.parametrize("frames", [goaway(1), PUSH_PROMISE], ids=["goaway", "malformed"])
+async def test_a_connection_of_no_use_is_closed_at_once(serve: Serve, frames: bytes) -> None:
+    async def handler(stream: Stream) -> None:
+        await stream.respond()
+
+    server, transport = await serve(handler)
+    await ask(transport)
+    (first,) = server.connections
+    first.raw(frames)
+    await asyncio.wait_for(first.lost, 5)
+    await ask(transport)
+    assert server.accepted == 2
+
+
+async def test_a_refused_stream_is_sent_once_more_a_reset_one_is_not(serve: Serve) -> None:
+    codes = [ErrorCodes.REFUSED_STREAM, ErrorCodes.INTERNAL_ERROR, ErrorCodes.REFUSED_STREAM, ErrorCodes.REFUSED_STREAM]
+
+    async def handler(stream: Stream) -> None:
+        stream.reset(codes.pop(0))
+
+    _, transport = await serve(handler)
+    with pytest.raises(NoReply, match=r"reset the stream \(code 2\)") as caught:
+        await ask(transport)
+    assert caught.value.fault is Fault.UNREACHABLE
+    assert len(codes) == 2
+    with pytest.raises(NoReply, match=r"reset the stream \(code 7\)"):
+        await ask(transport)
+    assert codes == []
+
+
+@pytest.mark.parametrize("method, accepted", [("GET", 2), ("POST", 1)])
+async def test_what_may_have_been_done_is_not_sent_again(serve: Serve, method: str, accepted: int) -> None:
+    async def handler(stream: Stream) -> None:
+        stream.connection.transport.abort()
+
+    server, transport = await serve(handler)
+    with pytest.raises(NoReply, match="ended the connection") as caught:
+        await transport.send(method, "/v1/operations/a", {})
+    assert caught.value.fault is Fault.UNREACHABLE
+    assert server.accepted == accepted
+
+
+async def test_a_lost_connection_is_opened_again(serve: Serve) -> None:
+    async def handler(stream: Stream) -> None:
+        await stream.respond()
+
+    server, transport = await serve(handler)
+    await ask(transport)
+    server.connections[0].transport.abort()
+    await ask(transport)
+    assert server.accepted == 2
+
+
+async def test_a_cancelled_poll_resets_its_stream_and_leaves_the_others(serve: Serve) -> None:
+    async def handler(stream: Stream) -> None:
+        if stream.headers[":path"].endswith("1"):
+            await asyncio.Event().wait()
+        await stream.respond()
+
+    server, transport = await serve(handler)
+    hung = ask(transport, 1)
+    await ask(transport, 2)
+    hung.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await hung
+    await ask(transport, 3)
+    assert (server.accepted, server.resets) == (1, [1])
+
+
+async def test_a_connection_that_has_gone_silent_is_not_used_again(serve: Serve) -> None:
+    async def handler(stream: Stream) -> None:
+        if server.accepted == 1:
+            await asyncio.Event().wait()
+        await stream.respond()
+
+    server, transport = await serve(handler)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await ask(transport)
+    await ask(transport)
+    assert server.accepted == 2
+
+
+async def test_cancelling_one_stops_nobody_elses_connecting(serve: Serve) -> None:
+    async def handler(stream: Stream) -> None:
+        await stream.respond()
+
+    server, transport = await serve(handler)
+    first, second = ask(transport, 1), ask(transport, 2)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second).status == 200
+    assert first.cancelled()
+    assert server.accepted == 1
+
+
+@pytest.mark.parametrize("rounds", range(30))
+async def test_cancelling_at_any_time_leaves_nothing(serve: Serve, rounds: int) -> None:
+    async def handler(stream: Stream) -> None:
+        await stream.respond()
+
+    server, transport = await serve(handler)
+    asked = ask(transport)
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+    asked.cancel()
+    await asyncio.wait([asked])
+    assert (await ask(transport)).status == 200
+    await transport.aclose()
+    for connection in list(server.connections):
+        await connection.lost
+
+
+@pytest.mark.parametrize("rounds", range(12))
+async def test_closing_at_any_time_fails_what_is_under_way(serve: Serve, rounds: int) -> None:
+    async def handler(stream: Stream) -> None:
+        await asyncio.Event().wait()
+
+    server, transport = await serve(handler)
+    asked = ask(transport)
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await transport.aclose()
+    with pytest.raises(NoReply, match=r"closed|ended the connection"):
+        await asked
+    for connection in list(server.connections):
+        await connection.lost
+
+
+async def test_closing_does_not_wait_for_a_server_that_does_not_answer(contexts: Contexts) -> None:
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(SETTINGS)
+        await reader.read(10)
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await hold.wait()
+
+    hold = asyncio.Event()
+    async with speaking(contexts, speak, "h2") as transport:
+        asked = ask(transport)
+        await asyncio.sleep(1)
+        began = asyncio.get_running_loop().time()
+        await transport.aclose()
+        assert asyncio.get_running_loop().time() - began < 2
+        hold.set()
+        with pytest.raises(NoReply):
+            await asked
+
+
+@pytest.mark.behaviour("B16")
+@pytest.mark.parametrize("protocols", [(), ("http/1.1",), ("h2",)])
+async def test_a_server_without_http2_is_named_and_survived(contexts: Contexts, protocols: tuple[str, ...]) -> None:
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if "h2" in protocols:  # the others wait for a request that they understand
+            writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        await reader.read()
+
+    async with speaking(contexts, speak, *protocols) as transport:
+        with pytest.raises(NoReply, match="does not speak HTTP/2") as caught:
+            await ask(transport)
+        assert caught.value.fault is Fault.BROKEN
+        async with make_poller(transport._origin, transport=transport) as poller:
+            with pytest.raises(PollTimeout, match="does not speak HTTP/2"):
+                await poller.submit("operations/a", deadline=10)
+
+
+@pytest.mark.parametrize("text", ["[SSL] tlsv1 alert no application protocol (_ssl.c:1)", "[SSL: X] other (_ssl.c:1)"])
+async def test_a_server_that_insists_on_http_1_is_named(
+    contexts: Contexts, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    async def refuse(*args: Any, sock: socket.socket, **options: Any) -> Any:
+        sock.close()
+        raise ssl.SSLError(1, text)  # as OpenSSL does; Python's own servers cannot be made to send the alert
+
+    async with speaking(contexts, lambda reader, writer: asyncio.sleep(0)) as transport:
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncio.get_running_loop(), "create_connection", refuse)
+            with pytest.raises(NoReply, match=r"HTTP/2|no connection to") as caught:
+                await ask(transport)
+        assert caught.value.fault is (Fault.BROKEN if "application" in text else Fault.UNREACHABLE)
+        with contextlib.suppress(NoReply):
+            await ask(transport)
+
+
+async def test_a_server_that_says_nothing_is_given_up(contexts: Contexts) -> None:
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        left.set()
+
+    left = asyncio.Event()
+    async with speaking(contexts, speak, "h2") as transport:
+        with pytest.raises(NoReply, match="within 15 seconds") as caught:
+            await ask(transport)
+        await asyncio.wait_for(left.wait(), 5)
+        assert caught.value.fault is Fault.UNREACHABLE
+
+
+@pytest.mark.behaviour("B27")
+async def test_a_server_that_pings_and_does_not_listen_is_left(contexts: Contexts) -> None:
+    ping = b"\x00\x00\x08\x06\x00\x00\x00\x00\x00" + bytes(8)
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(SETTINGS)
+        await reader.read(10)
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        while not writer.transport.is_closing():
+            writer.write(ping * 10_000)
+            await writer.drain()
+
+    async with speaking(contexts, speak, "h2") as transport:
+        with pytest.raises(NoReply, match="ended the connection"):
+            await ask(transport)
+
+
+@pytest.mark.behaviour("B27")
+async def test_bodies_are_decoded_within_bounds(serve: Serve) -> None:
+    bodies = {
+        "gzip": gzip.compress(b'{"done": true}'),
+        "deflate": zlib.compress(b'{"done": true}'),
+        "br": b"whatever",
+        "x-gzip": gzip.compress(b"{}")[:-5],
+        "GZIP": gzip.compress(bytes(MAX_BODY + 1)),
+        "identity": bytes(MAX_BODY),
+    }
+
+    async def handler(stream: Stream) -> None:
+        coding = stream.headers["x-coding"]
+        await stream.respond(200, bodies[coding], [("content-encoding", coding)])
+
+    _, transport = await serve(handler)
+
+    async def fetch(coding: str) -> bytes | Fault:
+        try:
+            return (await transport.send("GET", "/a", {"x-coding": coding})).body
+        except NoReply as error:
+            return error.fault
+
+    assert {coding: await fetch(coding) for coding in bodies} == {
+        "gzip": b'{"done": true}',
+        "deflate": b'{"done": true}',
+        "br": Fault.BROKEN,
+        "x-gzip": Fault.BROKEN,
+        "GZIP": Fault.TOO_LARGE,
+        "identity": bytes(MAX_BODY),
+    }
+
+
+@pytest.mark.behaviour("B27")
+async def test_a_bomb_is_not_unpacked(serve: Serve) -> None:
+    bomb = gzip.compress(bytes(64 << 20))
+
+    async def handler(stream: Stream) -> None:
+        await stream.respond(200, bomb, [("content-encoding", "gzip")])
+
+    _, transport = await serve(handler)
+    tracemalloc.start()
+    try:
+        with pytest.raises(NoReply, match="more than 1048576 bytes"):
+            await ask(transport)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 16 << 20
+
+
+async def test_many_large_bodies_do_not_close_the_connections_window(serve: Serve) -> None:
+    async def handler(stream: Stream) -> None:
+        await stream.respond(200, bytes(MAX_BODY))
+
+    server, transport = await serve(handler)
+    for _ in range(80):
+        assert len((await ask(transport)).body) == MAX_BODY
+    assert server.accepted == 1
+
+
+async def test_a_retry_after_without_a_date_is_dated(serve: Serve) -> None:
+    async def handler(stream: Stream) -> None:
+        await stream.respond(503, b"", [("retry-after", "Tue, 24 Nov 2026 00:00:00 GMT")])
+
+    _, transport = await serve(handler)
+    reply = await ask(transport)
+    assert reply.headers["RETRY-AFTER"] == "Tue, 24 Nov 2026 00:00:00 GMT"
+    assert reply.headers["date"].endswith("GMT")
+
+
+@pytest.mark.behaviour("B25")
+@pytest.mark.parametrize(
+    "path, value", [("/v1/a\r\nx: y", "b"), ("/v1/a", "b\nc: d"), ("/v1/a", "b\x00"), ("/v1/a", "b" * 20_000)]
+)
+async def test_what_cannot_be_a_field_is_not_sent_and_not_quoted(serve: Serve, path: str, value: str) -> None:
+    async def handler(stream: Stream) -> None:
+        raise AssertionError
+
+    _, transport = await serve(handler)
+    with pytest.raises(ValueError, match="header field") as caught:
+        await transport.send("GET", path, {"authorization": value})
+    assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:80", "127.0.0.1", "https://"])
+def test_http2_is_spoken_over_tls_alone(origin: str) -> None:
+    with pytest.raises(ValueError, match="over TLS"):
+        Http2Transport(origin)
+    assert repr(Http2Transport("https://example.com")) == "<Http2Transport to https://example.com>"
