@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
+import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
@@ -139,23 +142,37 @@ def _is_per_request(credentials: Credentials) -> bool:
     return bool(kinds & {("google.auth.api_key", "Credentials"), ("google.auth.jwt", "OnDemandCredentials")})
 
 
-async def load_default(scopes: tuple[str, ...], file: str | None = None) -> Credentials:
+async def load_default(scopes: tuple[str, ...], file: str | None = None, *, ways: str | None = None) -> Credentials:
     """Application default credentials, or those of a file, looked for in a thread.
 
+    Args:
+        scopes: OAuth scopes, for credentials of a kind that needs them.
+        file: The path of a key or configuration file; None for application default credentials.
+        ways: How to supply credentials, for the message when there are none; in Python's words unless given.
+
     Raises:
-        CredentialsError: there are none; the message lists the ways to supply them.
+        CredentialsError: there are none; the message lists the ways to supply them. Or the file is of no use.
     """
     try:
         if file is not None:
-            credentials, _ = await _in_thread(
-                functools.partial(google.auth.load_credentials_from_file, file, scopes=scopes)
-            )
-        else:
-            credentials, _ = await _in_thread(functools.partial(google.auth.default, scopes=scopes))
-    except (google.auth.exceptions.GoogleAuthError, OSError, ValueError) as error:
-        where = f"the credentials file {file!r} cannot be used" if file else "no application default credentials"
-        raise CredentialsError(f"{where}: {_first_line(error)}. {_WAYS}") from error
+            return await _in_thread(functools.partial(_load_file, file, scopes))  # type: ignore[no-any-return]
+        credentials, _ = await _in_thread(functools.partial(google.auth.default, scopes=scopes))
+    except Exception as error:  # a malformed file makes google-auth raise anything
+        if file is not None:
+            raise CredentialsError(f"the credentials file {file!r} cannot be used: {_reason(error)}") from error
+        raise CredentialsError(
+            f"no usable application default credentials: {_reason(error)}. {_WAYS if ways is None else ways}"
+        ) from error
     return credentials  # type: ignore[no-any-return]
+
+
+def _load_file(file: str, scopes: tuple[str, ...]) -> Any:
+    if not isinstance(json.loads(Path(file).read_text(encoding="utf-8")), dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - the type of what is in a file, not of an argument
+    with warnings.catch_warnings():
+        # It warns whoever loads a file that somebody else has chosen; this one is the caller's own choice.
+        warnings.filterwarnings("ignore", "The load_credentials_from_file method is deprecated", DeprecationWarning)
+        return google.auth.load_credentials_from_file(file, scopes=scopes)[0]
 
 
 def scoped(credentials: Credentials, scopes: tuple[str, ...]) -> Credentials:
@@ -170,8 +187,19 @@ _WAYS = (
 )
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+def _reason(error: Exception) -> str:
+    """Why credentials could not be loaded, in one sentence. google-auth names fields of a file, never what they hold."""
+    match error:
+        case OSError(strerror=str(said)):
+            return said
+        case json.JSONDecodeError():
+            return f"it is no JSON, from line {error.lineno} on"
+        case UnicodeDecodeError():
+            return "it is no text in UTF-8"
+        case google.auth.exceptions.GoogleAuthError() | ValueError() if error.args:
+            said, _, _ = str(error.args[0]).partition("\n")
+            return said.partition(". ")[0].rstrip(".")
+    return f"{type(error).__name__} in reading them"
 
 
 async def _in_thread(function: Callable[[], Any]) -> Any:
