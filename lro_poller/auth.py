@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 import google.auth
+import google.auth.environment_vars
 import google.auth.exceptions
 from google.auth.credentials import AnonymousCredentials, TokenState, with_scopes_if_required
 
@@ -158,11 +160,7 @@ async def load_default(scopes: tuple[str, ...], file: str | None = None, *, ways
             return await _in_thread(functools.partial(_load_file, file, scopes))  # type: ignore[no-any-return]
         credentials, _ = await _in_thread(functools.partial(google.auth.default, scopes=scopes))
     except Exception as error:  # a malformed file makes google-auth raise anything
-        if file is not None:
-            raise CredentialsError(f"the credentials file {file!r} cannot be used: {_reason(error)}") from error
-        raise CredentialsError(
-            f"no usable application default credentials: {_reason(error)}. {_WAYS if ways is None else ways}"
-        ) from error
+        raise CredentialsError(_complaint(error, file, _WAYS if ways is None else ways)) from error
     return credentials  # type: ignore[no-any-return]
 
 
@@ -187,8 +185,17 @@ _WAYS = (
 )
 
 
+def _complaint(error: Exception, file: str | None, ways: str) -> str:
+    if file is not None:
+        return f"the credentials file {file!r} cannot be used: {_reason(error)}"
+    named = os.environ.get(google.auth.environment_vars.CREDENTIALS)
+    if named:
+        return f"GOOGLE_APPLICATION_CREDENTIALS names {named!r}, which cannot be used: {_reason(error)}"
+    return f"no usable application default credentials: {_reason(error).partition('. ')[0]}. {ways}"
+
+
 def _reason(error: Exception) -> str:
-    """Why credentials could not be loaded, in one sentence. google-auth names fields of a file, never what they hold."""
+    """Why credentials could not be loaded, in one line. google-auth names fields of a file, never what they hold."""
     match error:
         case OSError(strerror=str(said)):
             return said
@@ -196,10 +203,11 @@ def _reason(error: Exception) -> str:
             return f"it is no JSON, from line {error.lineno} on"
         case UnicodeDecodeError():
             return "it is no text in UTF-8"
+        case google.auth.exceptions.GoogleAuthError(__cause__=ValueError() as cause):
+            return _reason(cause)  # which field is missing or wrong, where google-auth says only that one is
         case google.auth.exceptions.GoogleAuthError() | ValueError() if error.args:
-            said, _, _ = str(error.args[0]).partition("\n")
-            return said.partition(". ")[0].rstrip(".")
-    return f"{type(error).__name__} in reading them"
+            return str(error.args[0]).partition("\n")[0].rstrip(".")
+    return f"it is malformed ({type(error).__name__})"
 
 
 async def _in_thread(function: Callable[[], Any]) -> Any:

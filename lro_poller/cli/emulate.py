@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 
 from ..status import Code
 from ..testing import Emulator
@@ -34,7 +35,8 @@ async def _emulate(options: argparse.Namespace) -> Exit:
     try:
         await emulator.__aenter__()
     except OSError as error:
-        raise Complaint(f"cannot listen on port {options.port}: {error.strerror or error}") from error
+        why = os.strerror(error.errno) if error.errno else str(error)  # asyncio's own text says the address again
+        raise Complaint(f"cannot listen on port {options.port}: {why}; --port 0 takes a free one") from error
     try:
         await _serve(emulator, options.duration)
     finally:
@@ -54,6 +56,7 @@ async def _serve(emulator: Emulator, duration: float) -> None:
     try:
         await asyncio.Event().wait()
     except asyncio.CancelledError:
-        running = sum(not operation.over for operation in emulator.operations.values())
-        say(f"interrupted after {len(emulator.requests)} requests; {running} operations were still running")
+        now = asyncio.get_running_loop().time()
+        ended = [one.over or (one.ends is not None and one.ends <= now) for one in emulator.operations.values()]
+        say(f"interrupted after {len(emulator.requests)} requests; {ended.count(False)} operations were still running")
         raise

@@ -7,14 +7,32 @@ traceback for what a user can meet.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import logging
+import os
+import sys
+import threading
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from .arguments import parse
 from .exits import Complaint, Exit
-from .output import finish, prepare, say
+from .output import finish, prepare, say, write_line
 
-__all__ = ["main"]
+__all__ = ["main", "process"]
+
+
+def process() -> NoReturn:
+    """Runs `main` as the whole process, and ends it.
+
+    A token server that hangs keeps a thread, which Python would wait for at its end: half a
+    minute in which Ctrl-C seems not to work.
+    """
+    status = main()
+    if threading.active_count() > 1:
+        os._exit(status)  # what was written is flushed
+    sys.exit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,10 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    help_text = io.StringIO()  # argparse would not mind if it could not be written
     try:
-        options = parse(arguments)
-    except SystemExit as ended:  # argparse has said why: help was asked for, or an argument is wrong
-        return Exit.SUCCEEDED if not ended.code else Exit.USAGE
+        with contextlib.redirect_stdout(help_text):
+            options = parse(arguments)
+    except SystemExit as ended:
+        if ended.code:
+            return Exit.USAGE  # argparse has said why
+        write_line(help_text.getvalue().rstrip())
+        return Exit.SUCCEEDED
     _log(verbose=options.verbose)
     return int(_command(options.command)(options))
 

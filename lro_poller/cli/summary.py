@@ -32,8 +32,9 @@ def outcomes(tally: Tally) -> Table:
 
 def figures(polls: Sequence[int], lateness: Sequence[float]) -> Table:
     """Polls an operation, and seconds from an operation's end until it was known."""
-    rows = [_spread("polls an operation", polls, "d"), _spread("lateness, s", lateness, ".2f")]
-    return Table(("", "mean", *("max" if share == 100 else f"p{share}" for share in _SHARES)), rows)
+    columns = [_spread(polls, "d"), _spread(lateness, ".2f")]
+    names = ["mean", *(f"p{share}" for share in _SHARES[:-1]), "max"]
+    return Table(("", "polls an operation", "lateness, s"), list(zip(names, *columns, strict=True)))
 
 
 def print_tables(tables: Sequence[Table], write: Callable[[str], None], *, terminal: bool) -> None:
@@ -50,16 +51,16 @@ def print_tables(tables: Sequence[Table], write: Callable[[str], None], *, termi
 
 
 def percentile(ordered: Sequence[float], share: int) -> float:
-    """The smallest of `ordered` that `share` per cent are not above; NaN of nothing."""
-    return ordered[max(0, math.ceil(share / 100 * len(ordered)) - 1)] if ordered else math.nan
+    """The smallest of `ordered`, which is not empty, that `share` per cent of them do not exceed."""
+    return ordered[max(0, math.ceil(share / 100 * len(ordered)) - 1)]
 
 
-def _spread(what: str, values: Sequence[float], form: str) -> Sequence[str]:
+def _spread(values: Sequence[float], form: str) -> Sequence[str]:
+    """The mean and the percentiles, as they are shown."""
     if not values:
-        return (what, *("-" for _ in range(1 + len(_SHARES))))
+        return ["-"] * (1 + len(_SHARES))
     ordered = sorted(values)
-    mean = f"{sum(ordered) / len(ordered):.2f}"
-    return (what, mean, *(format(percentile(ordered, share), form) for share in _SHARES))
+    return [f"{sum(ordered) / len(ordered):.2f}", *(format(percentile(ordered, share), form) for share in _SHARES)]
 
 
 def _plain(table: Table) -> str:
@@ -73,15 +74,16 @@ def _plain(table: Table) -> str:
 
 def _draw(tables: Sequence[Table]) -> bool:
     try:
+        from rich import box
         from rich.console import Console
         from rich.table import Table as Drawing
     except ImportError:
         return False
     console = Console()
     for table in tables:
-        drawing = Drawing(*table.head[:1])
-        for head in table.head[1:]:
-            drawing.add_column(head, justify="right")
+        drawing = Drawing(box=box.SIMPLE_HEAD, pad_edge=False)
+        for column, head in enumerate(table.head):
+            drawing.add_column(head, justify="right" if column else "left", overflow="fold")
         for row in table.rows:
             drawing.add_row(*row)
         console.print(drawing)
