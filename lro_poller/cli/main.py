@@ -90,6 +90,7 @@ def _log(*, verbose: bool) -> None:
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     if not verbose:  # which servers google-auth has asked for credentials in vain, and that it found no project
         logging.getLogger("google.auth").setLevel(logging.ERROR)
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # the emulator's clients that went away
 
 
 class _Handler(logging.Handler):
