@@ -71,7 +71,7 @@ def test_missing_credentials_say_how_to_supply_them_here(nowhere: dict[str, str]
         (b"[]", "it is no JSON object"),
         (b"\xff\xfe", "it is no text in UTF-8"),
         (b'{"installed": {}}', "does not have a valid type"),
-        (b'{"type": "service_account"}', "missing fields client_email"),
+        (b'{"type": "service_account"}', "missing fields"),
         (b'{"type": "impersonated_service_account"}', "it is malformed (AttributeError)"),
         (
             b'{"type": "service_account", "client_email": "a", "token_uri": "b", "private_key": "hunter2"}',
