@@ -22,7 +22,9 @@ WORDS = "snow\N{SNOWMAN}, clef\N{MUSICAL SYMBOL G CLEF}, e\u0301"
 @pytest.mark.parametrize("environment", NARROW)
 @pytest.mark.parametrize("command", ["wait", "get"])
 def test_json_that_cannot_be_encoded_is_escaped(served: Emulator, command: str, environment: dict[str, str]) -> None:
-    name = served.add_operation(response={WORDS: WORDS}, metadata={"at": WORDS})
+    body = {"done": True, "response": {WORDS: WORDS}, "metadata": {"at": WORDS}}
+    reply = RawReply(json.dumps(body, ensure_ascii=False).encode())
+    name = served.add_operation(faults=[reply])
     done = lro(command, name, *at(served), "--format", "json", **environment)
     record = json.loads(done.stdout)
     assert done.returncode == 0

@@ -54,6 +54,7 @@ def test_there_may_be_no_bar(served: Emulator, options: list[str], settings: dic
     assert status == 0
     assert "\x1b" not in shown
     assert "succeeded  1 poll" in shown
+    assert "polls/s" not in shown
 
 
 def test_no_color_is_heeded(served: Emulator) -> None:
