@@ -77,6 +77,7 @@ def demo(options: argparse.Namespace) -> Exit:
     """
     if not options.verbose:
         logging.getLogger("lro_poller").setLevel(logging.ERROR)  # the faults are part of the show
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # as are failures that an interrupted one never tells
     return run_command(_demo(options))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..future import OperationFuture
@@ -38,21 +38,27 @@ def wait(options: argparse.Namespace) -> Exit:
 async def _wait(names: Sequence[str], options: argparse.Namespace) -> Exit:
     async with await make_poller(options) as poller:
         futures = [poller.submit(name, deadline=options.deadline) for name in names]
+        untold = dict.fromkeys(futures)
         tally = Tally(total=len(futures))
         try:
-            await _report(poller, futures, tally, options.format)
+            await _report(poller, untold, tally, options.format)
         except asyncio.CancelledError:
-            _say_what_goes_on(futures)
+            _say_what_goes_on(_give_up(untold))
             raise
         except Complaint as complaint:
-            left = sum(not future.done() for future in futures)
-            raise Complaint(f"{complaint.text}; {left} of {len(futures)} operations had not ended", complaint.status)  # noqa: B904 - it is the same one
+            left = len(_give_up(untold))
+            raise Complaint(
+                f"{complaint.text}; {left} of {len(futures)} operations were not reported", complaint.status
+            ) from complaint
     if tally.total > 1:
         say(tally.text())
     return tally.exit
 
 
-async def _report(poller: OperationPoller, futures: Sequence[OperationFuture[Any]], tally: Tally, form: str) -> None:
+async def _report(poller: OperationPoller, untold: dict[OperationFuture[Any], None], tally: Tally, form: str) -> None:
+    """Reports each operation as it ends; `untold` keeps those that were not."""
+    futures = list(untold)
+
     def polls() -> int:
         return sum(future.polls for future in futures)
 
@@ -62,10 +68,18 @@ async def _report(poller: OperationPoller, futures: Sequence[OperationFuture[Any
             record = record_of(future)
             tally.add(record)
             write(record.json() if form == "json" else record.text())
+            del untold[future]
 
 
-def _say_what_goes_on(futures: Sequence[OperationFuture[Any]]) -> None:
-    pending = [future.name for future in futures if not future.done()]
+def _give_up(futures: Iterable[OperationFuture[Any]]) -> list[str]:
+    """The names of those that were not reported; an outcome that came too late is looked at, or it would be logged."""
+    for future in futures:
+        if future.done():
+            future.exception()
+    return [future.name for future in futures]
+
+
+def _say_what_goes_on(pending: Sequence[str]) -> None:
     if not pending:
         return
     shown = pending if len(pending) <= _LISTED or not sys.stderr.isatty() else pending[:_LISTED]
