@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
+import os
 
 from ..status import Code
 from ..testing import Emulator
-from .exits import Exit
+from .exits import Complaint, Exit
+from .interrupts import run_command
+from .output import say, write_line
 
 __all__ = ["emulate"]
 
 
-async def emulate(options: argparse.Namespace) -> Exit:
-    """Serves until it is interrupted."""
-    if not 0 <= options.port < 65536:
-        print(f"lro-poller: there is no port {options.port}", file=sys.stderr)
-        return Exit.USAGE
+def emulate(options: argparse.Namespace) -> Exit:
+    """Serves until it is interrupted.
+
+    Raises:
+        Complaint: it cannot listen on that port, or standard output is lost.
+    """
+    return run_command(_emulate(options))
+
+
+async def _emulate(options: argparse.Namespace) -> Exit:
     emulator = Emulator(
         port=options.port,
         seed=options.seed,
@@ -26,13 +33,30 @@ async def emulate(options: argparse.Namespace) -> Exit:
         fault_rate=options.fault_rate,
     )
     try:
-        async with emulator:
-            emulator.add_operation("operations/demo-success", duration=options.duration, response={"demo": "success"})
-            emulator.add_operation("operations/demo-failure", duration=options.duration, error=Code.FAILED_PRECONDITION)
-            emulator.add_operation("operations/demo-endless", duration=None)
-            print(emulator.origin, flush=True)
-            await asyncio.Event().wait()
+        await emulator.__aenter__()
     except OSError as error:
-        print(f"lro-poller: cannot listen on port {options.port}: {error.strerror or error}", file=sys.stderr)
-        return Exit.USAGE
+        why = os.strerror(error.errno) if error.errno else str(error)  # asyncio's own text says the address again
+        raise Complaint(f"cannot listen on port {options.port}: {why}; --port 0 takes a free one") from error
+    try:
+        await _serve(emulator, options.duration)
+    finally:
+        await emulator.__aexit__(None, None, None)
     return Exit.SUCCEEDED
+
+
+async def _serve(emulator: Emulator, duration: float) -> None:
+    emulator.add_operation("operations/demo-success", duration=duration, response={"demo": "success"})
+    emulator.add_operation("operations/demo-failure", duration=duration, error=Code.FAILED_PRECONDITION)
+    emulator.add_operation("operations/demo-endless", duration=None)
+    write_line(emulator.origin)
+    say(
+        f"try: lro-poller wait operations/demo-success --endpoint {emulator.origin} --anonymous\n"
+        "Ctrl-C ends the service; what runs on it ends with it"
+    )
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        now = asyncio.get_running_loop().time()
+        ended = [one.over or (one.ends is not None and one.ends <= now) for one in emulator.operations.values()]
+        say(f"interrupted after {len(emulator.requests)} requests; {ended.count(False)} operations were still running")
+        raise

@@ -1,19 +1,21 @@
-"""How outcomes are told: as records for programs, as lines for people, and counted."""
+"""How an outcome is told: as a record for programs, as a line for people."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-import sys
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from ..errors import LroError, OperationError, PollError, PollTimeout
-from ..future import OperationFuture
-from ..status import Code
-from .exits import Exit
+import msgspec
 
-__all__ = ["Record", "Tally", "print_json", "record_of"]
+from ..errors import DecodeError, LroError, OperationError, PollError, PollTimeout
+from ..future import OperationFuture
+from ..operation import Operation
+from .exits import Exit
+from .output import escape_controls
+
+__all__ = ["Record", "record_of", "record_of_error", "record_of_operation"]
 
 _EXIT_OF = {
     "succeeded": Exit.SUCCEEDED,
@@ -24,16 +26,16 @@ _EXIT_OF = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What became of one operation."""
+    """What became of one operation. `response` and `metadata` are JSON as it came."""
 
     name: str
     outcome: str
-    code: str | None
-    message: str | None
-    response: Any
-    metadata: Any
+    code: str | None = None
+    message: str | None = None
+    response: bytes | None = None
+    metadata: bytes | None = None
     polls: int
     elapsed: float
 
@@ -42,82 +44,108 @@ class Record:
         """What it adds to the exit status."""
         return _EXIT_OF[self.outcome]
 
-    def json(self) -> dict[str, Any]:
-        """As one JSON object."""
-        return {
-            "name": self.name,
-            "outcome": self.outcome,
-            "code": self.code,
-            "message": self.message,
-            "response": self.response,
-            "metadata": self.metadata,
-            "polls": self.polls,
-            "elapsed": round(self.elapsed, 6),
+    def json(self) -> str:
+        """As one JSON object on one line."""
+        fields = {
+            "name": _dump(self.name),
+            "outcome": _dump(self.outcome),
+            "code": _dump(self.code),
+            "message": _dump(self.message),
+            "response": _compact(self.response),
+            "metadata": _compact(self.metadata),
+            "polls": _dump(self.polls),
+            "elapsed": _dump(round(self.elapsed, 6)),
         }
+        return "{" + ",".join(f'"{name}":{value}' for name, value in fields.items()) + "}"
 
     def text(self) -> str:
         """As one line."""
         polls = f"{self.polls} poll{'' if self.polls == 1 else 's'}"
         why = ": ".join(part for part in (self.code, self.message) if part)
-        return f"{self.name}  {self.outcome}  {polls}  {self.elapsed:.1f} s" + (f"  {why}" if why else "")
+        parts = [self.name, self.outcome.replace("_", " "), polls, f"{self.elapsed:.1f} s", why]
+        return escape_controls("  ".join(part for part in parts if part))
+
+    def details(self) -> str:
+        """The metadata and the response, indented, a field after another; "" where there is neither."""
+        shown = {"metadata": self.metadata, "response": self.response}
+        return "\n".join(f"{name}: {_indent(raw)}" for name, raw in shown.items() if raw is not None)
 
 
 def record_of(future: OperationFuture[Any]) -> Record:
     """The record of a future that is done and was not cancelled."""
     error = future.exception()
-    outcome, code, message = describe(error)
+    if error is not None and not isinstance(error, DecodeError):
+        return record_of_error(future.name, error, future.operation, future.polls, future.elapsed)
+    return record_of_operation(_known(future.operation), future.polls, future.elapsed)
+
+
+def record_of_operation(operation: Operation, polls: int, elapsed: float) -> Record:
+    """The record of an operation as it was read, done or not."""
+    if operation.error is not None:
+        return record_of_error(operation.name, OperationError.of(operation), operation, polls, elapsed)
     return Record(
-        name=future.name,
-        outcome=outcome,
-        code=code,
-        message=message,
-        response=None if error is not None else future.result(),
-        metadata=future.metadata,
-        polls=future.polls,
-        elapsed=future.elapsed,
+        name=operation.name,
+        outcome="succeeded" if operation.done else "running",
+        response=_response(operation),
+        metadata=operation.raw_metadata,
+        polls=polls,
+        elapsed=elapsed,
     )
 
 
-def describe(error: LroError | None) -> tuple[str, str | None, str | None]:
-    """The outcome, the name of its code and its message."""
+def record_of_error(name: str, error: LroError, operation: Operation | None, polls: int, elapsed: float) -> Record:
+    """The record of an operation that failed, or of which nothing is known."""
+    outcome, code, message = _describe(error)
+    return Record(
+        name=name,
+        outcome=outcome,
+        code=code,
+        message=message,
+        metadata=None if operation is None else operation.raw_metadata,
+        polls=polls,
+        elapsed=elapsed,
+    )
+
+
+def _describe(error: LroError) -> tuple[str, str | None, str]:
+    """The outcome, the name of its code and its message, which does not say the name again."""
     match error:
-        case None:
-            return "succeeded", None, None
         case OperationError():
             return "failed", error.status.code_name, error.message
         case PollTimeout():
             return "timed_out", None, str(error).removeprefix(f"{error.name}: ")
         case PollError():
-            code = None if error.code is None else Code(error.code).name
+            code = None if error.status is None else error.status.code_name
             return "poll_failed", code, str(error).removeprefix(f"{error.name}: ")
     return "poll_failed", None, str(error)
 
 
-def print_json(value: dict[str, Any]) -> None:
-    """One line on standard output, at once: who reads it may be waiting."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
-    sys.stdout.flush()
+def _known(operation: Operation | None) -> Operation:
+    assert operation is not None  # it is done, so it was read
+    return operation
 
 
-@dataclass
-class Tally:
-    """Operations counted by what became of them."""
+def _response(operation: Operation) -> bytes | None:
+    try:
+        return b"{}" if operation.response == {} else operation.raw_response  # google.protobuf.Empty has a type only
+    except ValueError:
+        return operation.raw_response  # no valid text, which is written all the same, escaped
 
-    total: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
-    codes: Counter[str] = field(default_factory=Counter)
-    exit: Exit = Exit.SUCCEEDED
 
-    @property
-    def ended(self) -> int:
-        return self.outcomes.total()
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
-    def add(self, record: Record) -> None:
-        self.outcomes[record.outcome] += 1
-        self.codes[record.code or ("OK" if record.outcome == "succeeded" else record.outcome)] += 1
-        self.exit = max(self.exit, record.exit)
 
-    def text(self) -> str:
-        """`120 of 200 ended: 107 succeeded, 13 failed`."""
-        counts = ", ".join(f"{count} {outcome.replace('_', ' ')}" for outcome, count in self.outcomes.most_common())
-        return f"{self.ended} of {self.total} ended" + (f": {counts}" if counts else "")
+def _compact(raw: bytes | None) -> str:
+    return "null" if raw is None else _format(raw, -1).replace("\r", "").replace("\n", "")
+
+
+def _indent(raw: bytes) -> str:
+    return "\n".join(map(escape_controls, _format(raw, 2).split("\n")))
+
+
+def _format(raw: bytes, indent: int) -> str:
+    """The same JSON with other white space. Bytes that are no UTF-8 become surrogates, which output escapes."""
+    with contextlib.suppress(RecursionError):  # nested deeply, it is JSON as it stands
+        raw = msgspec.json.format(raw, indent=indent)
+    return raw.decode(errors="surrogateescape")

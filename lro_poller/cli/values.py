@@ -6,23 +6,50 @@ import argparse
 import math
 import re
 
-__all__ = ["parse_count", "parse_rate", "parse_seconds", "parse_share"]
+from ..services import Service, find
+
+__all__ = [
+    "parse_count",
+    "parse_duration",
+    "parse_port",
+    "parse_rate",
+    "parse_seconds",
+    "parse_service",
+    "parse_share",
+]
 
 _SPAN = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9}(?:\.\d{1,9})?)s?)?", re.ASCII)
 
 
 def parse_seconds(text: str) -> float:
-    """Seconds of `90`, `90s`, `1.5s`, `5m`, `1h30m`, `250ms`."""
-    if millis := re.fullmatch(r"(\d{1,12})ms", text, re.ASCII):
-        seconds = int(millis[1]) / 1000
-    elif (span := _SPAN.fullmatch(text)) and text:
-        hours, minutes, rest = span.groups(default="0")
-        seconds = int(hours) * 3600 + int(minutes) * 60 + float(rest)
-    else:
-        seconds = 0.0
+    """Seconds of `90`, `90s`, `1.5s`, `5m`, `1h30m`, `250ms`, above zero."""
+    seconds = _span(text)
     if not seconds > 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no time above zero; write 90, 90s, 5m or 1h30m")
     return seconds
+
+
+def parse_duration(text: str) -> float:
+    """As `parse_seconds`, or 0."""
+    seconds = _span(text)
+    if not seconds >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 0, 500ms, 2s or 1m")
+    return seconds
+
+
+def parse_port(text: str) -> int:
+    """A port, or 0 for a free one."""
+    if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"there is no port {text}; write 0 to 65535")
+    return int(text)
+
+
+def parse_service(text: str) -> Service:
+    """A service of the catalogue."""
+    try:
+        return find(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def parse_count(text: str) -> int:
@@ -46,6 +73,16 @@ def parse_share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number between 0 and 1")
     return value
+
+
+def _span(text: str) -> float:
+    """Seconds; NaN where `text` is no span of time."""
+    if millis := re.fullmatch(r"(\d{1,12})ms", text, re.ASCII):
+        return int(millis[1]) / 1000
+    if not text or not (span := _SPAN.fullmatch(text)):
+        return math.nan
+    hours, minutes, rest = span.groups(default="0")
+    return int(hours) * 3600 + int(minutes) * 60 + float(rest)
 
 
 def _number(text: str) -> float:

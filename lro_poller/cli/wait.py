@@ -1,161 +1,87 @@
-"""`lro-poller wait` and `lro-poller get`."""
+"""`lro-poller wait`."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from .. import services
-from ..auth import load_default
-from ..errors import CredentialsError, InvalidOperationName, PollError
 from ..future import OperationFuture
 from ..poller import OperationPoller
-from .exits import Exit
-from .progress import progress
-from .records import Record, Tally, describe, print_json, record_of
+from .access import make_poller
+from .exits import Complaint, Exit
+from .interrupts import run_command
+from .names import read_names
+from .output import say, write_json
+from .progress import may_draw, progress
+from .records import record_of
+from .tally import Tally
 
-if TYPE_CHECKING:
-    from google.auth.credentials import Credentials
+__all__ = ["wait"]
 
-__all__ = ["get", "wait"]
-
-
-async def wait(options: argparse.Namespace) -> Exit:
-    """Waits for the operations that are named; reports each as it ends."""
-    try:
-        names = _names(options.names, options.service)
-        poller = await _poller(options)
-        async with poller:
-            return await _wait(poller, names, options)
-    except (ValueError, CredentialsError) as error:
-        return _complain(error)
+_EVERY = 10.0  # seconds between two lines of progress off a terminal
+_LISTED = 20  # names that are listed on a terminal
 
 
-async def get(options: argparse.Namespace) -> Exit:
-    """Polls once."""
-    try:
-        services.find(options.service).names.check(options.name)
-        async with await _poller(options) as poller:
-            began = asyncio.get_running_loop().time()
-            try:
-                operation = await poller.get(options.name)
-            except PollError as error:
-                outcome, code, message = describe(error)
-                record = Record(options.name, outcome, code, message, None, None, 1, 0.0)
-            else:
-                state = "running" if not operation.done else "failed" if operation.error else "succeeded"
-                status = operation.error
-                record = Record(
-                    name=operation.name,
-                    outcome=state,
-                    code=None if status is None else status.code_name,
-                    message=None if status is None else status.message,
-                    response=operation.response,
-                    metadata=operation.metadata,
-                    polls=1,
-                    elapsed=asyncio.get_running_loop().time() - began,
-                )
-    except (ValueError, CredentialsError) as error:
-        return _complain(error)
-    if options.format == "json":
-        print_json(record.json())
-    else:
-        print(record.text())
-        for field in ("metadata", "response"):
-            if getattr(record, field) is not None:
-                print(f"{field}: {json.dumps(getattr(record, field), indent=2, ensure_ascii=False)}")
-    return record.exit
+def wait(options: argparse.Namespace) -> Exit:
+    """Waits for the operations that are named; reports each as it ends.
+
+    Raises:
+        Complaint: a name or an option is wrong, there are no credentials, or standard output is lost.
+    """
+    names = read_names(options.names, options.service.names)
+    return run_command(_wait(names, options))
 
 
-async def _wait(poller: OperationPoller, names: Sequence[str], options: argparse.Namespace) -> Exit:
-    futures = [poller.submit(name, deadline=options.deadline) for name in names]
-    tally = Tally(total=len(futures))
-    try:
-        with progress(tally, bar=options.format == "auto", every=10.0) as show:
-            ticking = asyncio.ensure_future(_tick(show))
-            try:
-                async for future in poller.as_completed(futures):
-                    record = record_of(future)
-                    tally.add(record)
-                    _report(record, options.format)
-                    show()
-            finally:
-                ticking.cancel()
-    except asyncio.CancelledError:
-        _say_what_goes_on(futures)
-        raise
+async def _wait(names: Sequence[str], options: argparse.Namespace) -> Exit:
+    async with await make_poller(options) as poller:
+        futures = [poller.submit(name, deadline=options.deadline) for name in names]
+        untold = dict.fromkeys(futures)
+        tally = Tally(total=len(futures))
+        try:
+            await _report(poller, untold, tally, options.format)
+        except asyncio.CancelledError:
+            _say_what_goes_on(_give_up(untold))
+            raise
+        except Complaint as complaint:
+            left = len(_give_up(untold))
+            raise Complaint(
+                f"{complaint.text}; {left} of {len(futures)} operations were not reported", complaint.status
+            ) from complaint
+    if tally.total > 1:
+        say(tally.text())
     return tally.exit
 
 
-async def _tick(show: Any) -> None:
-    while True:
-        await asyncio.sleep(1)
-        show()
+async def _report(poller: OperationPoller, untold: dict[OperationFuture[Any], None], tally: Tally, form: str) -> None:
+    """Reports each operation as it ends; `untold` keeps those that were not."""
+    futures = list(untold)
+
+    def polls() -> int:
+        return sum(future.polls for future in futures)
+
+    async with progress(tally, polls, bar=may_draw(form), every=_EVERY) as print_line:
+        write: Callable[[str], None] = write_json if form == "json" else print_line
+        async for future in poller.as_completed(futures):
+            record = record_of(future)
+            tally.add(record)
+            write(record.json() if form == "json" else record.text())
+            del untold[future]
 
 
-async def _poller(options: argparse.Namespace) -> OperationPoller:
-    service = services.find(options.service)
-    scopes = None if options.scope is None else service.check_scopes(options.scope)
-    credentials: Credentials | None = None
-    if options.anonymous:
-        from google.auth.credentials import AnonymousCredentials
-
-        credentials = AnonymousCredentials()
-    elif options.credentials_file is not None:
-        credentials = await load_default(scopes or service.scopes, options.credentials_file)
-    return OperationPoller(
-        service,
-        endpoint=options.endpoint,
-        credentials=credentials,
-        scopes=scopes,
-        max_in_flight=options.max_in_flight,
-        max_rate=options.max_rate,
-    )
+def _give_up(futures: Iterable[OperationFuture[Any]]) -> list[str]:
+    """The names of those that were not reported; an outcome that came too late is looked at, or it would be logged."""
+    for future in futures:
+        if future.done():
+            future.exception()
+    return [future.name for future in futures]
 
 
-def _names(given: Sequence[str], service: str) -> list[str]:
-    """The names, those on standard input in the place of `-`, all of them checked."""
-    names: list[str] = []
-    for name in given:
-        if name == "-":
-            names += [line.strip() for line in sys.stdin if line.strip()]
-        else:
-            names.append(name)
-    check = services.find(service).names.check
-    wrong = [str(fault) for name in names if (fault := _fault(check, name)) is not None]
-    if wrong:
-        raise ValueError("\n".join(wrong))
-    if not names:
-        raise ValueError("no names came on standard input")
-    return names
-
-
-def _fault(check: Any, name: str) -> InvalidOperationName | None:
-    try:
-        check(name)
-    except InvalidOperationName as error:
-        return error
-    return None
-
-
-def _report(record: Record, form: str) -> None:
-    if form == "json":
-        print_json(record.json())
-    else:
-        print(record.text(), flush=True)
-
-
-def _say_what_goes_on(futures: Sequence[OperationFuture[Any]]) -> None:
-    pending = [future.name for future in futures if not future.done()]
-    if pending:
-        print("interrupted; these operations may still be running remotely:", *pending, sep="\n  ", file=sys.stderr)
-
-
-def _complain(error: Exception) -> Exit:
-    for line in str(error).splitlines():
-        print(f"lro-poller: {line}", file=sys.stderr)
-    return Exit.USAGE
+def _say_what_goes_on(pending: Sequence[str]) -> None:
+    if not pending:
+        return
+    shown = pending if len(pending) <= _LISTED or not sys.stderr.isatty() else pending[:_LISTED]
+    more = [f"and {len(pending) - len(shown)} more"] if len(pending) > len(shown) else []
+    say("\n  ".join(["interrupted; these operations may still be running remotely:", *shown, *more]))

@@ -1,0 +1,228 @@
+"""What can be asked for, and how each command explains itself.
+
+Parses and checks values; what they mean together is each command's own business.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ..services import SERVICES, WORKSPACE_EVENTS
+from ..version import __version__
+from .exits import Complaint
+from .output import say
+from .values import parse_count, parse_duration, parse_port, parse_rate, parse_seconds, parse_service, parse_share
+
+__all__ = ["parse"]
+
+_FIRST_STEPS = """\
+first steps, without an account; no request leaves this machine:
+  lro-poller demo              two hundred operations, polled before your eyes
+  lro-poller emulate           an emulated service, for the next line in another shell
+  lro-poller wait operations/demo-success --endpoint http://127.0.0.1:8901 --anonymous
+
+then, with the operation that subscriptions.create gave you:
+  lro-poller wait operations/abc --deadline 5m
+
+'lro-poller COMMAND --help' explains a command.
+"""
+
+_EXITS = """\
+exit status:
+  0    every operation succeeded
+  1    an operation failed
+  2    bad usage, a bad name, or no credentials
+  3    a deadline passed; the operation may still be running
+  4    a poll failed for good
+  74   standard output cannot be written
+  130  interrupted (Ctrl-C); 143 terminated
+With several operations, the highest of theirs.
+"""
+
+_GET_EXITS = """\
+exit status:
+  0    the operation succeeded, or is still running
+  1    the operation failed
+  2    bad usage, a bad name, or no credentials
+  4    the poll failed
+"""
+
+_WAIT_EXAMPLES = """\
+examples:
+  lro-poller wait operations/abc --deadline 5m
+  lro-poller wait - --format json < names.txt > outcomes.jsonl
+  lro-poller wait operations/abc --endpoint http://127.0.0.1:8901 --anonymous
+
+With --format json each operation that ends is one line on standard output:
+  {"name", "outcome": "succeeded"|"failed"|"timed_out"|"poll_failed", "code": "NOT_FOUND"|null,
+   "message", "response", "metadata", "polls", "elapsed": seconds}
+Progress and messages go to standard error. Without --deadline it waits as long as it takes: a
+connection that fails, a 429 or a 503 are tried again; a 403 or a 404 end the wait.
+"""
+
+_GET_EXAMPLES = """\
+examples:
+  lro-poller get operations/abc
+  lro-poller get operations/abc --format json
+
+With --format json it prints what 'wait' prints, and the outcome may be "running".
+"""
+
+_EMULATE_NOTES = """\
+The first line of standard output is its origin, once it listens; it listens on loopback only.
+Operations are created as in the real service, by POST /v1beta/subscriptions. These are there from the start:
+  operations/demo-success   operations/demo-failure   operations/demo-endless
+Ctrl-C ends it, and everything on it.
+"""
+
+_DEMO_NOTES = """\
+Starts an emulated service, creates subscriptions on it through its API, and polls their operations. At
+the end it tells how they ended, how many polls that took, and how late each end was noticed.
+It exits with 0 only if every operation ended as scripted. No request leaves this machine.
+"""
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options of a command line.
+
+    Raises:
+        SystemExit: it asks for help, or argparse has told what is wrong.
+        Complaint: it has no command.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    parser = _parser()
+    if not given:
+        say(parser.format_help())
+        raise Complaint("no COMMAND is given")
+    if given[0].startswith("operations/"):
+        raise Complaint(f"a command comes first: lro-poller wait {given[0]}")
+    return parser.parse_args(given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lro-poller",
+        description="Waits for Google's long-running operations, many at once.",
+        epilog=_FIRST_STEPS + "\n" + _EXITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"lro-poller {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_wait(commands)
+    _add_get(commands)
+    _add_emulate(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _add_wait(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    wait = _command(commands, "wait", "wait until operations end, and report each", _WAIT_EXAMPLES + "\n" + _EXITS)
+    wait.add_argument(
+        "names", nargs="+", metavar="NAME", help="such as operations/abc; - reads names from standard input, one a line"
+    )
+    wait.add_argument(
+        "--deadline",
+        type=parse_seconds,
+        metavar="TIME",
+        help="how long to wait for each: 90, 90s, 5m, 1h30m (no limit)",
+    )
+    _add_service(wait)
+    wait.add_argument(
+        "--max-in-flight", type=parse_count, default=32, metavar="N", help="polls under way at once (default: 32)"
+    )
+    wait.add_argument(
+        "--max-rate",
+        type=parse_rate,
+        metavar="R",
+        help="polls started a second; inf for no limit (default: 95%% of the service's quota at its own "
+        "endpoint, none elsewhere)",
+    )
+    _add_format(wait)
+
+
+def _add_get(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    get = _command(commands, "get", "poll an operation once, and show it", _GET_EXAMPLES + "\n" + _GET_EXITS)
+    get.add_argument("name", metavar="NAME", help="such as operations/abc")
+    _add_service(get)
+    get.set_defaults(max_in_flight=1, max_rate=None)
+    _add_format(get)
+
+
+def _add_emulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    emulate = _command(commands, "emulate", "serve an emulated Workspace Events API for tests", _EMULATE_NOTES)
+    emulate.add_argument("--port", type=parse_port, default=8901, metavar="P", help="0 for a free one (default: 8901)")
+    emulate.add_argument(
+        "--duration",
+        type=parse_duration,
+        default=2.0,
+        metavar="TIME",
+        help="median time an operation takes: 0, 500ms, 2s, 1m (default: 2s)",
+    )
+    emulate.add_argument(
+        "--error-rate", type=parse_share, default=0.1, metavar="X", help="share of operations that fail (default: 0.1)"
+    )
+    emulate.add_argument(
+        "--fault-rate", type=parse_share, default=0.05, metavar="X", help="share of polls that go wrong (default: 0.05)"
+    )
+    emulate.add_argument("--seed", type=int, default=1, metavar="N", help="of what is drawn at random (default: 1)")
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    demo = _command(commands, "demo", "watch many operations being polled to their ends", _DEMO_NOTES)
+    demo.add_argument("--operations", type=parse_count, default=200, metavar="N", help="how many (default: 200)")
+    demo.add_argument("--seed", type=int, default=7, metavar="N", help="of durations, errors and faults (default: 7)")
+    _add_format(demo)
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str, epilog: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name,
+        help=what,
+        description=what.capitalize() + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.add_argument("--verbose", action="store_true", help="log every poll to standard error")
+    return command
+
+
+def _add_service(command: argparse.ArgumentParser) -> None:
+    service = command.add_argument_group("the service")
+    service.add_argument(
+        "--service",
+        type=parse_service,
+        default=WORKSPACE_EVENTS,
+        metavar="ID",
+        help=f"such as {', '.join(list(SERVICES)[:3])} (default: {WORKSPACE_EVENTS.id})",
+    )
+    service.add_argument("--endpoint", metavar="URL", help="another origin than the service's own")
+    credentials = service.add_mutually_exclusive_group()
+    credentials.add_argument("--anonymous", action="store_true", help="send no token, as to an emulator")
+    credentials.add_argument(
+        "--credentials-file",
+        metavar="F",
+        help="a service account's key or another configuration file of Google's libraries "
+        "(default: application default credentials, by 'gcloud auth application-default login' for instance)",
+    )
+    service.add_argument(
+        "--scope",
+        action="append",
+        metavar="S",
+        help="OAuth scope to ask for; may be repeated (default: all that allow it)",
+    )
+
+
+def _add_format(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--format",
+        choices=("auto", "text", "json"),
+        default="auto",
+        help="auto: text, with a progress bar on a terminal; text: no bar; "
+        "json: one object a line on standard output, nothing else there",
+    )

@@ -1,0 +1,72 @@
+"""Which operations a command is about: names from its arguments and from standard input.
+
+Reads before a loop runs, so that Ctrl-C ends a read that waits for a terminal.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+
+from ..errors import InvalidOperationName
+from ..names import NamePattern
+from .exits import Complaint
+from .output import say
+
+__all__ = ["check_names", "read_names"]
+
+_TOLD = 10  # wrong names that are told one by one
+
+
+def read_names(given: Sequence[str], pattern: NamePattern) -> list[str]:
+    """The names, those on standard input in the place of `-`, each of them once.
+
+    Raises:
+        Complaint: a name is none, or there is none.
+    """
+    if given.count("-") > 1:
+        raise Complaint("'-' stands more than once; standard input can be read once")
+    names = [name for one in given for name in (_lines() if one == "-" else (one,))]
+    if not names:
+        raise Complaint("no names came on standard input")
+    check_names(names, pattern)
+    distinct = list(dict.fromkeys(names))
+    if len(distinct) < len(names):
+        say(f"lro-poller: {len(names) - len(distinct)} of {len(names)} names are repeated; each is waited for once")
+    return distinct
+
+
+def check_names(names: Iterable[str], pattern: NamePattern) -> None:
+    """Checks all of them before the first is polled.
+
+    Raises:
+        Complaint: with a line for each of the first that are wrong.
+    """
+    wrong = [str(fault) for name in names if (fault := _fault(name, pattern)) is not None]
+    if len(wrong) > _TOLD:
+        wrong[_TOLD:] = [f"and {len(wrong) - _TOLD} names more are wrong"]
+    if wrong:
+        raise Complaint("\n  ".join(wrong))
+
+
+def _lines() -> Iterator[str]:
+    """The lines of standard input, without blank ones, whatever ends them."""
+    if sys.stdin is None:
+        raise Complaint("'-' reads names from standard input, which is closed")
+    if sys.stdin.isatty():
+        say("lro-poller: reading names from the terminal, one a line; Ctrl-D ends them")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # what is no text is refused as a name, with its own message
+    for line in sys.stdin:
+        name = line.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").strip()  # the mark that Windows puts first
+        if name:
+            yield name
+
+
+def _fault(name: str, pattern: NamePattern) -> InvalidOperationName | None:
+    try:
+        pattern.check(name)
+    except InvalidOperationName as error:
+        return error
+    return None

@@ -1,0 +1,137 @@
+"""Ctrl-C and SIGTERM: each command ends at once, with what it leaves behind said."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lro_poller.testing import Emulator, Hang
+
+from .process import COMMAND, at
+from .test_credentials import key, service_account  # noqa: F401 - a fixture
+
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A server that takes connections and never says a word."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.settimeout(20)
+        yield listening
+
+
+def started(*arguments: str, stdin: int = subprocess.DEVNULL, **environment: str) -> subprocess.Popen[str]:
+    pipe, settings = subprocess.PIPE, {**os.environ, **environment}
+    return subprocess.Popen([*COMMAND, *arguments], stdin=stdin, stdout=pipe, stderr=pipe, text=True, env=settings)
+
+
+def ended(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str, str]:
+    """Sends a signal; returns the exit status and what was still said."""
+    process.send_signal(number)
+    out, err = process.communicate(timeout=10)
+    assert "Traceback" not in err
+    return process.returncode, out, err
+
+
+def wait_for(process: subprocess.Popen[str], words: str) -> None:
+    """Reads standard error up to a line with `words`."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if words in line:
+            return
+    pytest.fail(f"{words!r} was never said")
+
+
+@pytest.mark.parametrize("number, status", SIGNALS)
+def test_wait_says_what_may_still_run_and_keeps_what_it_has_told(
+    served: Emulator, number: signal.Signals, status: int
+) -> None:
+    done, name = served.add_operation(), served.add_operation(duration=None)
+    with started("wait", done, name, *at(served), "--verbose", "--format", "json") as process:
+        assert process.stdout is not None
+        told = process.stdout.readline()
+        wait_for(process, f"{name}: Running")
+        code, out, err = ended(process, number)
+    assert (code, out) == (status, "")
+    assert json.loads(told)["name"] == done
+    assert err.endswith(f"interrupted; these operations may still be running remotely:\n  {name}\n")
+
+
+@pytest.mark.parametrize("number, status", SIGNALS)
+def test_get_says_that_it_has_not_looked(
+    served: Emulator, silent: socket.socket, number: signal.Signals, status: int
+) -> None:
+    origin = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    with started("get", "operations/a", "--endpoint", origin, "--anonymous") as process, silent.accept()[0]:
+        code, out, err = ended(process, number)
+    assert (code, out) == (status, "")
+    assert err == "interrupted; operations/a was not looked at, and may still be running remotely\n"
+
+
+@pytest.mark.parametrize("number, status", SIGNALS)
+def test_emulate_ends_and_says_what_ends_with_it(number: signal.Signals, status: int) -> None:
+    with started("emulate", "--port", "0") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        code, out, err = ended(process, number)
+    assert (code, out) == (status, "")
+    assert err.endswith("interrupted after 0 requests; 3 operations were still running\n")
+
+
+@pytest.mark.parametrize("number, status", SIGNALS)
+def test_the_demo_says_how_far_it_came(number: signal.Signals, status: int) -> None:
+    with started("demo", "--operations", "300", "--format", "json") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        code, _, err = ended(process, number)
+    assert code == status
+    assert "of 300 ended: " in err
+    assert err.endswith("the others have ended with the emulated service\n")
+
+
+def test_reading_names_can_be_interrupted() -> None:
+    terminal, typed = pty.openpty()
+    with started("wait", "-", "--anonymous", stdin=typed) as process:
+        wait_for(process, "reading names from the terminal")
+        os.write(terminal, b"operations/a\n")
+        code, out, err = ended(process, signal.SIGINT)
+    os.close(typed)
+    os.close(terminal)
+    assert (code, out) == (130, "")
+    assert err == "interrupted; nothing was polled\n"
+
+
+@pytest.mark.parametrize("number, status", SIGNALS)
+def test_a_token_server_that_hangs_does_not_hold_up_the_end(
+    served: Emulator,
+    silent: socket.socket,
+    tmp_path: Path,
+    key: str,  # noqa: F811
+    number: signal.Signals,
+    status: int,
+) -> None:
+    file = service_account(tmp_path / "key.json", key, f"http://127.0.0.1:{silent.getsockname()[1]}/token")
+    options = ["--endpoint", served.origin, "--credentials-file", file]
+    with started("wait", "operations/a", *options, NO_PROXY="127.0.0.1") as process, silent.accept()[0]:
+        code, _, err = ended(process, number)
+    assert code == status
+    assert err == "interrupted; these operations may still be running remotely:\n  operations/a\n"
+
+
+def test_a_poll_that_hangs_is_cut(served: Emulator) -> None:
+    name = served.add_operation(faults=[Hang()])
+    with started("wait", name, *at(served), "--deadline", "500ms", "--format", "json") as process:
+        out, _ = process.communicate(timeout=10)
+    assert process.returncode == 3
+    assert json.loads(out)["outcome"] == "timed_out"

@@ -1,0 +1,69 @@
+"""Names from standard input: however they are written, each is waited for once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lro_poller import Code
+from lro_poller.testing import Emulator
+
+from .process import at, lro, shell
+
+
+def test_of_several_the_highest_counts_and_names_come_from_standard_input(served: Emulator) -> None:
+    names = [served.add_operation(), served.add_operation(error=Code.ABORTED), "operations/unknown"]
+    done = lro("wait", "-", *at(served), "--format", "json", stdin="\n".join(names) + "\n\n")
+    assert done.returncode == 4
+    assert sorted(json.loads(line)["name"] for line in done.stdout.splitlines()) == sorted(names)
+
+
+def test_repeated_names_blank_lines_and_the_marks_of_windows(served: Emulator) -> None:
+    for letter in "abc":
+        served.add_operation(f"operations/{letter}")
+    text = "\N{ZERO WIDTH NO-BREAK SPACE}operations/a\r\n\r\n  operations/b  \r\noperations/a\r\n \noperations/b"
+    done = lro("wait", "operations/c", "-", "operations/c", *at(served), "--format", "json", stdin=text)
+    assert done.returncode == 0
+    names = sorted(json.loads(line)["name"] for line in done.stdout.splitlines())
+    assert names == ["operations/a", "operations/b", "operations/c"]
+    assert "3 of 6 names are repeated; each is waited for once" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "names, stdin, said",
+    [
+        (["-"], "", "no names came on standard input"),
+        (["-", "operations/a", "-"], "operations/b", "'-' stands more than once"),
+        (["-"], "operations/a\n-\n", "'-' is no operation's name"),
+        (["-"], "operations/a\nb\nc\n", "'c' is no operation's name"),
+        (["-"], "wrong\n" * 15, "and 5 names more are wrong"),
+    ],
+)
+def test_wrong_names_are_told_before_anything_is_polled(
+    served: Emulator, names: list[str], stdin: str, said: str
+) -> None:
+    done = lro("wait", *names, *at(served), stdin=stdin)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert not served.requests
+
+
+def test_names_that_are_no_text(served: Emulator) -> None:
+    done = shell(r'printf "operations/\xff\n" | "$@"', "wait", "-", *at(served))
+    assert done.returncode == 2
+    assert "it contains a character that cannot be printed" in done.stderr
+
+
+def test_a_closed_standard_input(served: Emulator) -> None:
+    done = shell('"$@" <&-', "wait", "-", *at(served))
+    assert done.returncode == 2
+    assert "standard input, which is closed" in done.stderr
+
+
+def test_a_long_list_costs_in_proportion(served: Emulator) -> None:
+    names = [served.add_operation(f"operations/{number}") for number in range(3000)]
+    done = lro("wait", "-", *at(served), "--format", "json", stdin="\n".join(names))
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 3000
+    assert done.stderr.endswith("3000 of 3000 ended: 3000 succeeded\n")

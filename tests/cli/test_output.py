@@ -1,0 +1,124 @@
+"""Standard output that cannot take what is written: it is escaped, or its loss is told in one line."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+
+import pytest
+
+from lro_poller import Code
+from lro_poller.cli.output import escape_controls, write_json
+from lro_poller.testing import Emulator, RawReply
+
+from .process import at, lro, shell
+
+NARROW = [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
+WORDS = "snow\N{SNOWMAN}, clef\N{MUSICAL SYMBOL G CLEF}, e\u0301"
+
+
+@pytest.mark.parametrize("environment", NARROW)
+@pytest.mark.parametrize("command", ["wait", "get"])
+def test_json_that_cannot_be_encoded_is_escaped(served: Emulator, command: str, environment: dict[str, str]) -> None:
+    body = {"done": True, "response": {WORDS: WORDS}, "metadata": {"at": WORDS}}
+    reply = RawReply(json.dumps(body, ensure_ascii=False).encode())
+    name = served.add_operation(faults=[reply])
+    done = lro(command, name, *at(served), "--format", "json", **environment)
+    record = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+    assert (record["response"], record["metadata"]) == ({WORDS: WORDS}, {"at": WORDS})
+
+
+@pytest.mark.parametrize("command", ["wait", "get"])
+def test_text_that_cannot_be_encoded_is_escaped(served: Emulator, command: str) -> None:
+    name = served.add_operation(error={"code": 9, "message": WORDS})
+    done = lro(command, name, *at(served), **NARROW[0])
+    assert done.returncode == 1
+    assert "snow\\u2603, clef\\U0001d11e" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["wait", "get"])
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_response_that_is_no_text_is_written_escaped(served: Emulator, command: str, form: str) -> None:
+    body = b'{"name":"operations/a","done":true,\n"response":{"half":"\xed\xa0\x80",\n"n":1e999}}'
+    name = served.add_operation("operations/a", faults=[RawReply(body)])
+    done = lro(command, name, *at(served), "--format", form)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    if form == "json":
+        (line,) = done.stdout.splitlines()
+        assert '"outcome":"succeeded"' in line
+        assert r'"response":{"half":"\udced\udca0\udc80","n":1e999}' in line
+
+
+def test_words_of_a_service_stay_one_line_and_no_command_to_the_terminal(served: Emulator) -> None:
+    name = served.add_operation(error={"code": 9, "message": "one\ntwo \x1b[2J three\r\x9b"})
+    done = lro("wait", name, *at(served))
+    (line,) = done.stdout.splitlines()
+    assert line.endswith(r"FAILED_PRECONDITION: one\ntwo \x1b[2J three\r\x9b")
+
+
+@pytest.mark.parametrize("redirection, why", [("> /dev/full", "No space left on device"), (">&-", "it is closed")])
+@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_lost_output_is_one_line_and_a_status_of_its_own(
+    served: Emulator, redirection: str, why: str, form: str, unbuffered: str
+) -> None:
+    names = [served.add_operation(), served.add_operation(duration=None)]
+    script = f'PYTHONUNBUFFERED={unbuffered} "$@" {redirection}'
+    done = shell(script, "wait", *names, *at(served), "--format", form)
+    assert done.returncode == 74
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"lro-poller: cannot write to standard output: {why}")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["--help"],
+        ["wait", "--help"],
+        ["--version"],
+        ["demo", "--operations", "3"],
+        ["demo", "--operations", "3", "--format", "json"],
+        ["emulate", "--port", "0"],
+        ["get", "operations/a", "--anonymous", "--endpoint", "http://127.0.0.1:1"],
+    ],
+)
+def test_every_command_tells_a_full_disk(command: list[str]) -> None:
+    done = shell('"$@" > /dev/full', *command)
+    assert done.returncode == 74
+    assert done.stderr.splitlines()[-1] == "lro-poller: cannot write to standard output: No space left on device"
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_gone(served: Emulator) -> None:
+    names = [served.add_operation(), served.add_operation(duration=None)]
+    done = shell('("$@"; echo status $? >&2) | true', "wait", *names, *at(served), "--format", "json")
+    lost = "lro-poller: cannot write to standard output: Broken pipe; 2 of 2 operations were not reported"
+    assert done.stderr.splitlines() == [lost, "status 74"]
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2> /dev/full"])
+def test_standard_error_may_be_lost(served: Emulator, redirection: str) -> None:
+    names = [served.add_operation(), served.add_operation(error=Code.ABORTED)]
+    done = shell(f'"$@" {redirection}', "wait", *names, *at(served))
+    assert done.returncode == 1
+    assert len(done.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "cp1252"])
+def test_what_is_escaped_is_the_same_json(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    value = {WORDS: "\xe9 \u20ac \ud800", "plain": "a"}
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding, newline=""))
+    write_json(json.dumps(value, ensure_ascii=False))
+    line = raw.getvalue().decode(encoding)
+    assert json.loads(line) == value
+    assert line.endswith("\n")
+
+
+def test_controls_are_escaped_and_words_are_not() -> None:
+    assert escape_controls(f"{WORDS}\t\x00\x7f\u2028{os.linesep}") == rf"{WORDS}\t\x00\x7f\u2028\n"

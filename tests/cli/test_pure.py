@@ -1,0 +1,163 @@
+"""The parts of the command line that decide without doing: values, counts, figures, records."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lro_poller import Code, DecodeError, Operation, OperationError
+from lro_poller.cli.exits import Exit
+from lro_poller.cli.records import Record, record_of_error, record_of_operation
+from lro_poller.cli.summary import Table, figures, outcomes, percentile, print_tables
+from lro_poller.cli.tally import Pace, Tally
+from lro_poller.cli.values import parse_count, parse_duration, parse_port, parse_rate, parse_seconds, parse_share
+
+
+@pytest.mark.parametrize(
+    "parse, text, value",
+    [
+        (parse_seconds, "90", 90),
+        (parse_seconds, "1.5s", 1.5),
+        (parse_seconds, "5m", 300),
+        (parse_seconds, "1h30m", 5400),
+        (parse_seconds, "250ms", 0.25),
+        (parse_duration, "0", 0),
+        (parse_duration, "0s", 0),
+        (parse_duration, "2s", 2),
+        (parse_port, "0", 0),
+        (parse_port, "65535", 65535),
+        (parse_count, "12", 12),
+        (parse_rate, "0.5", 0.5),
+        (parse_rate, "inf", float("inf")),
+        (parse_share, "0", 0),
+        (parse_share, "1", 1),
+    ],
+)
+def test_values(parse: Callable[[str], float], text: str, value: float) -> None:
+    assert parse(text) == value
+
+
+@pytest.mark.parametrize(
+    "parse, texts",
+    [
+        (parse_seconds, ["", "0", "0ms", "-1", "1h-5m", "5min", "nan", "inf", "1e3", "\u0663"]),
+        (parse_duration, ["", "-1", "2 s", "nan"]),
+        (parse_port, ["", "-1", "65536", "8901.0", "\u0663"]),
+        (parse_count, ["", "0", "-1", "1.5", "1e3", "9999999999"]),
+        (parse_rate, ["", "0", "-1", "nan", "fast"]),
+        (parse_share, ["", "-0.1", "1.1", "nan", "10%"]),
+    ],
+)
+def test_values_that_are_none(parse: Callable[[str], float], texts: list[str]) -> None:
+    for text in texts:
+        with pytest.raises(argparse.ArgumentTypeError):
+            parse(text)
+
+
+def record(outcome: str, code: str | None = None, **more: Any) -> Record:
+    return Record(name="operations/a", outcome=outcome, code=code, polls=2, elapsed=1.25, **more)
+
+
+def test_a_tally_counts_by_state_and_code_and_keeps_the_highest_status() -> None:
+    tally = Tally(total=6)
+    assert tally.text() == "0 of 6 ended"
+    for one in (record("failed", "ABORTED"), record("timed_out"), record("succeeded"), record("succeeded")):
+        tally.add(one)
+    assert tally.states() == {"running": 2, "succeeded": 2, "failed": 1, "timed out": 1}
+    assert tally.text() == "4 of 6 ended: 2 succeeded, 1 failed, 1 timed out"
+    assert tally.codes == {"OK": 2, "ABORTED": 1, "timed_out": 1}
+    assert tally.exit is Exit.TIMED_OUT
+    tally.add(record("failed", "INTERNAL"))
+    assert tally.exit is Exit.TIMED_OUT
+
+
+def test_the_pace_is_that_of_the_last_seconds() -> None:
+    pace = Pace()
+    assert pace.at(100.0, 0) == 0.0
+    assert pace.at(101.0, 50) == 50.0
+    assert pace.at(102.0, 60) == 30.0
+    for second in range(103, 120):
+        last = pace.at(float(second), 60 + 2 * (second - 102))
+    assert last == 2.0
+
+
+def test_percentiles() -> None:
+    assert [percentile(range(1, 101), share) for share in (1, 50, 95, 99, 100)] == [1, 50, 95, 99, 100]
+    assert [percentile([7], share) for share in (1, 50, 100)] == [7, 7, 7]
+
+
+def test_figures_are_laid_out_in_plain_columns() -> None:
+    tally = Tally(total=3)
+    for one in (record("succeeded"), record("succeeded"), record("failed", "ABORTED")):
+        tally.add(one)
+    lines: list[str] = []
+    print_tables([outcomes(tally), figures([3, 1], []), Table(("a",), [])], lines.append, terminal=False)
+    assert "\n".join(lines) == FIGURES
+
+
+FIGURES = """
+outcome  operations  share
+OK                2  66.7%
+ABORTED           1  33.3%
+
+      polls an operation  lateness, s
+mean                2.00            -
+p50                    1            -
+p95                    3            -
+p99                    3            -
+max                    3            -
+
+a"""
+
+
+def reading(body: bytes) -> Operation:
+    return Operation.from_json("operations/a", body)
+
+
+@pytest.mark.parametrize(
+    "body, outcome, response, metadata",
+    [
+        (b'{"done":false,"metadata":{"a": 1}}', "running", None, {"a": 1}),
+        (b'{"done":true}', "succeeded", None, None),
+        (b'{"done":true,"response":{"a" :\n [1.0]}}', "succeeded", {"a": [1.0]}, None),
+        (b'{"done":true,"response":{"@type":"type.googleapis.com/google.protobuf.Empty"}}', "succeeded", {}, None),
+        (
+            b'{"done":true,"response":{"n":123456789012345678901234567890}}',
+            "succeeded",
+            {"n": 12345678901234567890 * 10**10 + 1234567890},
+            None,
+        ),
+        (b'{"done":true,"error":{"code":5,"message":"gone"},"metadata":{}}', "failed", None, {}),
+    ],
+)
+def test_the_record_of_a_reading(body: bytes, outcome: str, response: Any, metadata: Any) -> None:
+    made = record_of_operation(reading(body), 1, 0.5)
+    told = json.loads(made.json())
+    assert (told["outcome"], told["response"], told["metadata"]) == (outcome, response, metadata)
+    assert "\n" not in made.json()
+
+
+def test_a_record_of_something_nested_deeply_is_json_all_the_same() -> None:
+    body = b'{"done":true,"response":' + b"[\n" * 600 + b"]" * 600 + b"}"
+    line = record_of_operation(reading(body), 1, 0.5).json()
+    assert json.loads(line)["outcome"] == "succeeded"
+    assert "\n" not in line
+
+
+def test_the_line_and_the_details_of_a_record() -> None:
+    made = record("failed", "ABORTED", message="by\nhand", metadata=b'{"a":1}')
+    assert made.text() == r"operations/a  failed  2 polls  1.2 s  ABORTED: by\nhand"
+    assert made.details() == 'metadata: {\n  "a": 1\n}'
+    assert made.exit is Exit.FAILED
+
+
+def test_the_record_of_an_error_says_the_name_once() -> None:
+    operation = reading(b'{"done":true,"error":{"code":10,"message":"m"}}')
+    made = record_of_error("operations/a", OperationError.of(operation), operation, 1, 0.1)
+    assert (made.code, made.message) == (Code.ABORTED.name, "m")
+    other = record_of_error("operations/a", DecodeError(operation, "r"), None, 1, 0.1)
+    assert other.outcome == "poll_failed"

@@ -1,0 +1,183 @@
+"""How users annotate every public name: read by mypy and by pyright, strict, and never run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator
+from typing import Any, Literal, assert_type
+
+import backoff
+import msgspec
+from google.auth.credentials import AnonymousCredentials
+
+import lro_poller
+from lro_poller import (
+    WORKSPACE_EVENTS,
+    WORKSPACE_EVENTS_V1,
+    BackoffError,
+    Code,
+    CredentialsError,
+    DecodeError,
+    InvalidOperationName,
+    LroError,
+    Operation,
+    OperationError,
+    OperationFuture,
+    OperationPoller,
+    PollerClosed,
+    PollError,
+    PollTimeout,
+    Quota,
+    Service,
+    Status,
+    Updates,
+)
+from lro_poller.testing import Delay, Emulator, Hang, HttpError, Script
+
+
+class Subscription(msgspec.Struct):
+    """What a user decodes into."""
+
+    name: str
+
+
+def count(response: Any) -> int:
+    return len(response)
+
+
+async def poll() -> None:
+    async with OperationPoller() as poller:
+        assert_type(poller, OperationPoller)
+        assert_type(await poller.submit("operations/a"), Any)
+        assert_type(poller.submit({"name": "operations/a"}, deadline=5), OperationFuture[Any])
+        assert_type(poller.submit("operations/a", decode=Subscription), OperationFuture[Subscription])
+        assert_type(await poller.submit("operations/a", decode=Subscription), Subscription)
+        assert_type(await poller.submit("operations/a", decode=count), int)
+        assert_type(await poller.get("operations/a"), Operation)
+        assert_type(poller.resume("{}"), OperationFuture[Any])
+        assert_type(await poller.wait_all(["operations/a", {"name": "operations/b"}]), list[OperationFuture[Any]])
+        assert_type(poller.as_completed(["operations/a"]), AsyncIterator[OperationFuture[Any]])
+        async for future in poller.as_completed(["operations/a"], at_deadline="leave"):
+            assert_type(future, OperationFuture[Any])
+        await poller.cancel("operations/a")
+        await poller.drain()
+
+
+def configure() -> OperationPoller:
+    service = Service("run", "v2", "https://run.googleapis.com", quota=Quota(polls=60, seconds=60), cancellable=True)
+    assert_type(service.id, str)
+    assert_type(service.scopes, tuple[str, ...])
+    assert_type(service.quota, Quota | None)
+    assert_type(WORKSPACE_EVENTS, Service)
+    assert_type(WORKSPACE_EVENTS_V1, Service)
+    assert_type(lro_poller.__version__, str)
+    OperationPoller("workspaceevents:v1")
+    return OperationPoller(
+        service,
+        endpoint="http://127.0.0.1:8901",
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call, unused-ignore]
+        scopes=["https://www.googleapis.com/auth/cloud-platform"],
+        backoff=functools.partial(backoff.expo, max_value=60),
+        deadline=300,
+        poll_timeout=10,
+        max_in_flight=8,
+        max_rate=2.5,
+        max_poll_failures=None,
+        cancel_grace=5,
+        allow_http=True,
+    )
+
+
+async def look(future: OperationFuture[Subscription]) -> None:
+    assert_type(await future, Subscription)
+    assert_type(future.result(), Subscription)
+    assert_type(future.exception(), LroError | None)
+    assert_type(future.done(), bool)
+    assert_type(future.cancelled(), bool)
+    assert_type(future.cancel(), bool)
+    assert_type(future.name, str)
+    assert_type(future.operation, Operation | None)
+    assert_type(future.metadata, Any)
+    assert_type(future.polls, int)
+    assert_type(future.last_poll_error, PollError | None)
+    assert_type(future.elapsed, float)
+    assert_type(future.token, str)
+    future.add_done_callback(lambda done: assert_type(done.result(), Subscription))
+    future.poll_now()
+    wider: OperationFuture[Subscription | None] = future  # covariant
+    assert_type(wider.updates(), Updates)
+    async with future.updates() as stream:
+        async for operation in stream:
+            assert_type(operation, Operation)
+
+
+def read(operation: Operation) -> None:
+    assert_type(operation.name, str)
+    assert_type(operation.done, bool)
+    assert_type(operation.error, Status | None)
+    assert_type(operation.raw, bytes)
+    assert_type(operation.raw_metadata, bytes | None)
+    assert_type(operation.raw_response, bytes | None)
+    assert_type(operation.response, Any)
+    assert_type(Code.NOT_FOUND, Literal[Code.NOT_FOUND])
+    if operation.error is not None:
+        assert_type(operation.error.code, int)
+        assert_type(operation.error.code_name, str)
+        assert_type(operation.error.details, tuple[Any, ...])
+        assert_type(operation.error.retry_delay, float | None)
+
+
+def tell(error: LroError) -> None:
+    match error:
+        case lro_poller.PermissionDenied():
+            assert_type(error.operation, Operation)
+        case OperationError():
+            assert_type(error.code, int)
+            assert_type(error.message, str)
+            assert_type(error.status, Status)
+        case PollError():
+            assert_type(error.code, int | None)
+            assert_type(error.http_status, int | None)
+            assert_type(error.scopes, tuple[str, ...])
+        case PollTimeout() | PollerClosed():
+            assert_type(error.token, str)
+            assert_type(error.elapsed, float)
+            assert_type(error.polls, int)
+            assert_type(error.last_poll_error, PollError | None)
+        case DecodeError():
+            assert_type(error.operation, Operation)
+        case BackoffError():
+            assert_type(error.name, str)
+        case InvalidOperationName() | CredentialsError():
+            assert_type(str(error), str)
+        case _:
+            pass
+
+
+BY_CODE: dict[Code, type[OperationError]] = {
+    Code.CANCELLED: lro_poller.Cancelled,
+    Code.UNKNOWN: lro_poller.Unknown,
+    Code.INVALID_ARGUMENT: lro_poller.InvalidArgument,
+    Code.DEADLINE_EXCEEDED: lro_poller.DeadlineExceeded,
+    Code.NOT_FOUND: lro_poller.NotFound,
+    Code.ALREADY_EXISTS: lro_poller.AlreadyExists,
+    Code.RESOURCE_EXHAUSTED: lro_poller.ResourceExhausted,
+    Code.FAILED_PRECONDITION: lro_poller.FailedPrecondition,
+    Code.ABORTED: lro_poller.Aborted,
+    Code.OUT_OF_RANGE: lro_poller.OutOfRange,
+    Code.UNIMPLEMENTED: lro_poller.Unimplemented,
+    Code.INTERNAL: lro_poller.Internal,
+    Code.UNAVAILABLE: lro_poller.Unavailable,
+    Code.DATA_LOSS: lro_poller.DataLoss,
+    Code.UNAUTHENTICATED: lro_poller.Unauthenticated,
+}
+
+
+async def emulate() -> None:
+    async with Emulator(port=0, seed=1, duration=2, error_rate=0.1) as emulator:
+        assert_type(emulator.origin, str)
+        assert_type(emulator.add_operation(error=Code.ABORTED, faults=[HttpError(503), Hang(), None]), str)
+        emulator.plan(Script(duration=1, faults=[Delay(0.5)]))
+        assert_type(emulator.polls("operations/a"), int)
+    with Emulator() as other:
+        assert_type(other, Emulator)
