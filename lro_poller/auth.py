@@ -9,20 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import math
-import os
 import re
-import warnings
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import anyio
 import google.auth
 import google.auth.environment_vars
 import google.auth.exceptions
-from google.auth.credentials import AnonymousCredentials, TokenState, with_scopes_if_required
+from google.auth.credentials import AnonymousCredentials, TokenState
 
 from .engine.retry import retry_wait
 from .errors import CredentialsError
@@ -32,7 +27,7 @@ from .wire import Fault, NoReply, Reply
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
-__all__ = ["Authorizer", "Grant", "Headers", "load_default", "scoped"]
+__all__ = ["Authorizer", "Grant", "Headers"]
 
 Headers: TypeAlias = Mapping[str, str]
 
@@ -210,77 +205,6 @@ def _is_per_request(credentials: Credentials) -> bool:
     """
     kinds = {(kind.__module__, kind.__name__) for kind in type(credentials).__mro__}
     return bool(kinds & {("google.auth.api_key", "Credentials"), ("google.auth.jwt", "OnDemandCredentials")})
-
-
-async def load_default(scopes: tuple[str, ...], file: str | None = None, *, ways: str | None = None) -> Credentials:
-    """Application default credentials, or those of a file, looked for in a thread.
-
-    Args:
-        scopes: OAuth scopes, for credentials of a kind that needs them.
-        file: The path of a key or configuration file; None for application default credentials.
-        ways: How to supply credentials, for the message when there are none; in Python's words unless given.
-
-    Raises:
-        CredentialsError: there are none; the message lists the ways to supply them. Or the file is of no use.
-    """
-    try:
-        if file is not None:
-            return await _in_thread(functools.partial(_load_file, file, scopes))  # type: ignore[no-any-return]
-        credentials, _ = await _in_thread(functools.partial(google.auth.default, scopes=scopes))
-    except Exception as error:  # a malformed file makes google-auth raise anything
-        raise CredentialsError(_complaint(error, file, _WAYS if ways is None else ways)) from error
-    return credentials  # type: ignore[no-any-return]
-
-
-def _load_file(file: str, scopes: tuple[str, ...]) -> Any:
-    if not isinstance(json.loads(Path(file).read_text(encoding="utf-8")), dict):
-        raise ValueError("it is no JSON object")  # noqa: TRY004 - the type of what is in a file, not of an argument
-    with warnings.catch_warnings():
-        # It warns whoever loads a file that somebody else has chosen; this one is the caller's own choice.
-        warnings.filterwarnings("ignore", "The load_credentials_from_file method is deprecated", DeprecationWarning)
-        return google.auth.load_credentials_from_file(file, scopes=scopes)[0]
-
-
-def scoped(credentials: Credentials, scopes: tuple[str, ...]) -> Credentials:
-    """The same credentials, limited to `scopes` where they are of a kind that needs scopes."""
-    return with_scopes_if_required(credentials, scopes)  # type: ignore[no-any-return]
-
-
-_WAYS = (
-    "Supply them in one of these ways: run 'gcloud auth application-default login'; set "
-    "GOOGLE_APPLICATION_CREDENTIALS to the path of a key or configuration file; run where a service account is "
-    "attached; or pass credentials=… (for an emulator: google.auth.credentials.AnonymousCredentials())"
-)
-
-
-def _complaint(error: Exception, file: str | None, ways: str) -> str:
-    if file is not None:
-        return f"the credentials file {file!r} cannot be used: {_reason(error)}"
-    named = os.environ.get(google.auth.environment_vars.CREDENTIALS)
-    if named:
-        return f"GOOGLE_APPLICATION_CREDENTIALS names {named!r}, which cannot be used: {_reason(error)}"
-    return f"no usable application default credentials: {_reason(error).partition('. ')[0]}. {ways}"
-
-
-def _reason(error: Exception) -> str:
-    """Why credentials could not be loaded, in one line. google-auth names fields of a file, never what they hold."""
-    match error:
-        case OSError(strerror=str(said)):
-            return said
-        case json.JSONDecodeError():
-            return f"it is no JSON, from line {error.lineno} on"
-        case UnicodeDecodeError():
-            return "it is no text in UTF-8"
-        case google.auth.exceptions.GoogleAuthError(__cause__=ValueError() as cause):
-            return _reason(cause)  # which field is missing or wrong, where google-auth says only that one is
-        case google.auth.exceptions.GoogleAuthError() | ValueError() if error.args:
-            return str(error.args[0]).partition("\n")[0].rstrip(".")
-    return f"it is malformed ({type(error).__name__})"
-
-
-async def _in_thread(function: Callable[[], Any]) -> Any:
-    # Abandoned when cancelled: a token server that hangs must not hold up closing.
-    return await anyio.to_thread.run_sync(function, abandon_on_cancel=True)
 
 
 def _request() -> Any:

@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from . import services
-from .auth import Authorizer, load_default, scoped
+from .auth import Authorizer
 from .collecting import Completions, settled
+from .credentials import load_default, scoped
 from .engine.budget import Budget
 from .engine.cadence import BackoffFactory, check_backoff
 from .engine.forecast import History

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ..auth import load_default
+from ..credentials import load_default
 from ..errors import CredentialsError
 from ..origin import check_origin
 from ..poller import OperationPoller

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from lro_poller import CredentialsError
-from lro_poller.auth import load_default
+from lro_poller.credentials import load_default
 from lro_poller.testing import Emulator
 
 from .process import lro
