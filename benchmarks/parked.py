@@ -55,12 +55,14 @@ async def open_poller(log: _Log, origin: str) -> AsyncIterator[Callable[[str], o
 
     from lro_poller import OperationPoller
     from lro_poller.transports.aiohttp import AiohttpTransport
-    from lro_poller.wire import Reply
+    from lro_poller.wire import MAX_BODY, Reply
 
     class Timed(AiohttpTransport):
-        async def send(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
+        async def send(
+            self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None, *, limit: int = MAX_BODY
+        ) -> Reply:
             log.started(log.due.pop(path))
-            return await super().send(method, path, headers)
+            return await super().send(method, path, headers, body, limit=limit)
 
     def waits() -> Generator[float, Any, None]:
         operation = yield 0.0
