@@ -59,7 +59,13 @@ async def open_poller(log: _Log, origin: str) -> AsyncIterator[Callable[[str], o
 
     class Timed(AiohttpTransport):
         async def send(
-            self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None, *, limit: int = MAX_BODY
+            self,
+            method: str,
+            path: str,
+            headers: Mapping[str, str],
+            body: bytes | None = None,
+            *,
+            limit: int = MAX_BODY,
         ) -> Reply:
             log.started(log.due.pop(path))
             return await super().send(method, path, headers, body, limit=limit)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 __all__ = ["MAX_BODY", "Fault", "NoReply", "Reply"]
 
@@ -12,8 +13,7 @@ MAX_BODY = 1 << 20
 """Bytes of a decoded body. An Operation carries one resource; a mebibyte is far more than any has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """An HTTP reply: its status, its header fields (looked up case-insensitively) and its decoded body."""
 
     status: int

@@ -13,7 +13,6 @@ import email.utils
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import msgspec
@@ -42,23 +41,20 @@ MAX_RETRY_AFTER = 900.0
 """Seconds. A server that asks for more is looked at again after this long."""
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(msgspec.Struct, frozen=True):
     """The operation is not done; `delay` is how many seconds the server asks to be left alone."""
 
     operation: Operation
     delay: float
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """The operation is done: it succeeded, or it failed."""
 
     operation: Operation
 
 
-@dataclass(frozen=True, slots=True)
-class Setback:
+class Setback(msgspec.Struct, frozen=True):
     """The poll failed in a way that passes.
 
     `delay` is how many seconds the server asks to be left alone; `general` tells that it is
@@ -70,15 +66,13 @@ class Setback:
     general: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Unauthorized:
+class Unauthorized(msgspec.Struct, frozen=True):
     """The token was not accepted; a new one may be."""
 
     error: PollError
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """The poll failed for good."""
 
     error: PollError

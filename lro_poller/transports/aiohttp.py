@@ -67,8 +67,13 @@ class AiohttpTransport:
         base = self._base
         url = URL.build(scheme=base.scheme, host=base.host or "", port=base.explicit_port, path=path, encoded=True)
         try:
-            async with session.request(method, url, headers=headers, data=body, allow_redirects=False) as response:
+            # Not as a context manager: a reply that was read to its end has given its connection back already.
+            response = await session.request(method, url, headers=headers, data=body, allow_redirects=False)
+            try:
                 return Reply(response.status, _dated(response.headers), await self._read(response, limit))
+            except BaseException:
+                response.close()
+                raise
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # ValueError: aiohttp lets some of the parser's and the decompressor's escape.
             failure = self._no_reply(error)
@@ -104,7 +109,6 @@ class AiohttpTransport:
                 return b"".join(pieces)
             pieces.append(piece)
             size += len(piece)
-        response.close()
         raise NoReply(Fault.TOO_LARGE, f"{self._origin} sent a body of more than {limit} bytes")
 
     def _no_reply(self, error: Exception) -> NoReply:
