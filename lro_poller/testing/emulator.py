@@ -13,6 +13,7 @@ import datetime
 import json
 import random
 import urllib.parse
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -22,6 +23,7 @@ from aiohttp import web
 from anyio.from_thread import start_blocking_portal
 
 from ..engine.schedule import Schedule
+from ..services import Quota
 from ..status import Code
 from .batch import BATCH_PATH, answer_batch
 from .faults import Fault, error_body
@@ -35,12 +37,18 @@ __all__ = ["Emulator", "RecordedRequest"]
 
 Json = dict[str, Any]
 
+_QUOTA_FAILURE: Json = {
+    "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+    "violations": [{"subject": "project:demo", "description": "Read requests per minute"}],
+}
+
 _HTTP_OF_CODE = {
     Code.INVALID_ARGUMENT: 400,
     Code.FAILED_PRECONDITION: 400,
     Code.NOT_FOUND: 404,
     Code.ALREADY_EXISTS: 409,
     Code.ABORTED: 409,
+    Code.RESOURCE_EXHAUSTED: 429,
 }
 
 
@@ -69,6 +77,8 @@ class Emulator:
         seed: What is drawn at random is the same for the same seed.
         duration, error_rate, fault_rate: How operations go that no script is given for; see `Chance`.
         cancellable: Whether it has operations.cancel. Workspace Events has not; other services have.
+        quota: How many polls it answers in a sliding window of time; what comes beyond is answered with 429,
+            and does not count. None for any number.
         ssl_context: To serve HTTPS.
     """
 
@@ -81,10 +91,13 @@ class Emulator:
         error_rate: float = 0.0,
         fault_rate: float = 0.0,
         cancellable: bool = False,
+        quota: Quota | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._port = port
         self._cancellable = cancellable
+        self._quota = quota
+        self._counted: deque[float] = deque()  # when the polls that count came
         self._ssl = ssl_context
         self._seed = seed
         self._dice = random.Random(seed)
@@ -251,6 +264,7 @@ class Emulator:
         return self._start(request, "Reactivate", lambda: self.subscriptions.replace(changed))
 
     async def _get_operation(self, request: web.Request) -> web.StreamResponse:
+        self._count_poll(self._now())
         operation = self.operations.get(request.match_info["name"])
         if operation is None:
             raise ApiError(Code.NOT_FOUND, f"Operation {request.match_info['name']} not found")
@@ -258,6 +272,17 @@ class Emulator:
         if fault is not None:
             return await fault.answer(request, _encode(operation.read(self._now())))
         return web.Response(body=_encode(operation.poll(self._now())), content_type="application/json")
+
+    def _count_poll(self, now: float) -> None:
+        """Refuses a poll that the quota has no room for."""
+        if self._quota is None:
+            return
+        while self._counted and self._counted[0] <= now - self._quota.seconds:
+            self._counted.popleft()
+        if len(self._counted) >= self._quota.polls:
+            window = f"{self._quota.polls} reads in {self._quota.seconds:g} s"
+            raise ApiError(Code.RESOURCE_EXHAUSTED, f"Quota exceeded: {window}", [_QUOTA_FAILURE])
+        self._counted.append(now)
 
     async def _cancel_operation(self, request: web.Request) -> web.Response:
         operation = self.operations.get(request.match_info["name"])
