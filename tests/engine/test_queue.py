@@ -220,8 +220,7 @@ def test_under_any_order_of_calls_the_books_are_right(script: list[tuple[str, in
                 del waiting[taken.number]
                 assert (taken.ticket, taken.level) == (0, -1)
         assert len(queue) == len(waiting)
-        for number, item in enumerate(items):
-            assert (item.ticket != 0 or item.level >= 0) == (number in waiting)
+        assert {item.number for item in items if item.ticket or item.level >= 0} == set(waiting)
     assert sorted(drained(queue, math.inf)) == sorted(waiting)
     assert (len(queue), queue.overdue(math.inf), queue.next_time()) == (0, 0, math.inf)
 
@@ -244,7 +243,7 @@ def test_a_turn_among_a_hundred_thousand_that_are_due_is_a_bounded_step() -> Non
     for number in range(100_000):
         queue.put(Item(number, number / 1e5, 0.01), number / 1e5)
     most = 0
-    for _ in range(1_000):
+    for _ in range(500):
         before = calls[0]
         assert queue.pop(100.0) is not None
         most = max(most, calls[0] - before)
