@@ -233,8 +233,8 @@ class History:
             for low, high in read.intervals:
                 durations.observe(low, math.inf if high is None else high)
             durations.seen = max(read.seen, durations.seen)
+            self.kind(key)  # so that the one that was used least recently is forgotten
             self._kinds[key] = Kind(durations)
-            self.kind(key)
 
 
 def _in_seconds(interval: tuple[int, int]) -> tuple[float, float | None]:
