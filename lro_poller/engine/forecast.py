@@ -106,7 +106,12 @@ class Kind:
         self._fresh += 1
         enough = min(self.durations.seen * _REBUILD_SHARE, _REBUILD_COUNT)
         if self._fresh >= enough and now - self._built >= _REBUILD_EVERY:
-            self._planned, self._fresh, self._built = None, 0, now
+            self._planned, self._built = None, now
+
+    def seed(self, seconds: float) -> None:
+        """An operation is known to have taken `seconds`."""
+        self.durations.observe(seconds, seconds)
+        self._planned = None
 
     def next_look(self, age: float) -> float:
         return self._plan().next_look(age)
@@ -117,7 +122,8 @@ class Kind:
     def _plan(self) -> Forecast:
         planned = self._planned
         if planned is None:
-            planned = self._planned = self._made()
+            planned, self._fresh = self._made(), 0
+            self._planned = planned
         return planned
 
     def _made(self) -> Forecast:
@@ -210,7 +216,7 @@ class History:
         """
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
             raise ValueError(f"a duration is a finite number of seconds, 0 or more, not {seconds!r}")
-        self.kind(key).observe(seconds, seconds, -math.inf)
+        self.kind(key).seed(seconds)
 
     def save(self) -> str:
         """Everything that was learned, as JSON in one line."""
