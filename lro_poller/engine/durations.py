@@ -36,6 +36,7 @@ _PRIOR_SHAPE = 0.7
 _LONG_MEMORY = 400  # durations
 _SHORT_MEMORY = 24
 _JUDGED_BY = 0.93  # what a forecast counts for in the judgement, after each further one
+_REHEARSED = 12  # durations, of those from elsewhere
 _LEAST_PRIOR = 0.004  # weight; whatever was seen, the next operation may be unlike it
 _LEAST_MASS = 1e-6  # that any forecast is taken to have given to what happened
 _ROUNDS = 4
@@ -69,23 +70,45 @@ class Durations:
 
     def observe(self, low: float, high: float) -> None:
         """An operation took longer than `low` seconds, and `high` at the most, `math.inf` where that is not known."""
-        first = min(bisect_right(AGES, low) - 1, _BINS - 1)
-        last = max(min(bisect_left(AGES, high), _BINS), first + 1)
-        for number, survival in enumerate(self._forecasts):
-            mass = survival[first] - (survival[last] if last < _BINS else 0.0)
-            self._scores[number] = self._scores[number] * _JUDGED_BY + math.log(max(mass, _LEAST_MASS))
-        self.intervals.append((first, last))
+        interval = _interval(low, high)
+        self._judge(interval)
+        self.intervals.append(interval)
         self.seen += 1
+
+    def remember(self, low: float, high: float) -> None:
+        """The same, of one that nobody has foretold: it comes from elsewhere, with others."""
+        self.intervals.append(_interval(low, high))
+        self.seen += 1
+        self._forecasts, self._scores = [], [0.0, 0.0, 0.0]
 
     def survival(self) -> Sequence[float]:
         """S at each of `AGES`, for the next operation."""
         if not self.intervals:
             return PRIOR
-        long, short = list(self.intervals), list(self.intervals)[-_SHORT_MEMORY:]
-        self._estimates = [_estimate(self._estimates[0], long), _estimate(self._estimates[1], short)]
-        self._forecasts = [PRIOR, *map(_survival, self._estimates)]
+        if not self._forecasts:
+            self._rehearse()
+        self._foretell(list(self.intervals))
         weights = self._weights()
         return [sum(map(operator.mul, weights, shares)) for shares in zip(*self._forecasts, strict=True)]
+
+    def _rehearse(self) -> None:
+        """Judges by the last of those that are remembered, as foretold by the others."""
+        intervals = list(self.intervals)
+        start = len(intervals) - min(len(intervals) // 2, _REHEARSED)
+        self._foretell(intervals[:start])
+        for interval in intervals[start:]:
+            self._judge(interval)
+
+    def _judge(self, interval: Interval) -> None:
+        first, last = interval
+        for number, survival in enumerate(self._forecasts):
+            mass = survival[first] - (survival[last] if last < _BINS else 0.0)
+            self._scores[number] = self._scores[number] * _JUDGED_BY + math.log(max(mass, _LEAST_MASS))
+
+    def _foretell(self, intervals: Sequence[Interval]) -> None:
+        long, short = intervals, intervals[-_SHORT_MEMORY:]
+        self._estimates = [_estimate(self._estimates[0], long), _estimate(self._estimates[1], short)]
+        self._forecasts = [PRIOR, *map(_survival, self._estimates)]
 
     def _weights(self) -> list[float]:
         """What each forecast counts for now."""
@@ -94,6 +117,11 @@ class Durations:
         least = max(_LEAST_PRIOR, 1 / (1 + self.seen))
         prior, *learned = (likelihood / sum(likelihoods) * (1 - least) for likelihood in likelihoods)
         return [least + prior, *learned]
+
+
+def _interval(low: float, high: float) -> Interval:
+    first = min(bisect_right(AGES, low) - 1, _BINS - 1)
+    return first, max(min(bisect_left(AGES, high), _BINS), first + 1)
 
 
 def _survival(masses: Sequence[float]) -> list[float]:

@@ -110,7 +110,7 @@ class Kind:
 
     def seed(self, seconds: float) -> None:
         """An operation is known to have taken `seconds`."""
-        self.durations.observe(seconds, seconds)
+        self.durations.remember(seconds, seconds)
         self._planned = None
 
     def next_look(self, age: float) -> float:
@@ -237,7 +237,7 @@ class History:
         for key, read in saved.kinds.items():
             durations = Durations()
             for low, high in read.intervals:
-                durations.observe(low, math.inf if high is None else high)
+                durations.remember(low, math.inf if high is None else high)
             durations.seen = max(read.seen, durations.seen)
             self.kind(key)  # so that the one that was used least recently is forgotten
             self._kinds[key] = Kind(durations)

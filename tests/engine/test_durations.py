@@ -123,6 +123,18 @@ def test_durations_that_are_all_equal_are_foretold_sharply(duration: float, coun
         assert interpolate(learned.survival(), within * 1.2 + 0.06) < 0.1 or duration > AGES[-1]
 
 
+@pytest.mark.parametrize("count", [20, 400])
+def test_those_that_come_from_elsewhere_are_believed_as_if_they_had_been_foretold(count: int) -> None:
+    learned = Durations()
+    for duration in log_normal(500.0, 0.2, count):
+        learned.remember(duration, duration)
+    assert learned.seen == count
+    assert interpolate(learned.survival(), 250.0) > 0.85
+    for duration in log_normal(5.0, 0.2, 400):
+        learned.remember(duration, duration)
+    assert median(learned.survival()) == pytest.approx(5.0, rel=0.15)
+
+
 def test_nothing_is_ruled_out_for_ever() -> None:
     learned = Durations()
     for _ in range(1_000):
