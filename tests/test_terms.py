@@ -33,6 +33,10 @@ def half(operation: object) -> float:
     return 0.5
 
 
+def half_way(operation: object) -> float:
+    return 0.5
+
+
 def test_whoever_asks_for_nothing_waits_for_as_long_as_it_takes() -> None:
     assert made() == Terms()
     assert made().at_deadline is AtDeadline.LEAVE
@@ -45,9 +49,9 @@ def test_what_is_not_asked_for_is_as_the_defaults_say() -> None:
 
 def test_what_is_asked_for_goes_before_the_defaults() -> None:
     defaults = Terms(deadline=5.0, backoff=backoff.expo, kind="k", progress=half)
-    terms = made(defaults, deadline=7, backoff=backoff.fibo, kind="", progress=len, expected=3, decode=len)
-    assert terms[:3] == (7.0, AtDeadline.LEAVE, backoff.fibo)
-    assert (terms.kind, terms.expected, terms.progress) == ("", 3.0, len)
+    terms = made(defaults, deadline=7, backoff=backoff.fibo, kind="", progress=half_way, expected=3, decode=len)
+    assert (terms.deadline, terms.backoff) == (7.0, backoff.fibo)
+    assert (terms.kind, terms.expected, terms.progress) == ("", 3.0, half_way)
     assert terms.decoder is not None
     assert type(terms.deadline) is float
 

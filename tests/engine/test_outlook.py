@@ -53,7 +53,7 @@ def cost(survival: Callable[[float], float], price: float, ages: Sequence[float]
     return total
 
 
-SHAPES = {
+SHAPES: dict[str, Callable[[float], float]] = {
     "exponential": exponential(20.0),
     "log-logistic": log_logistic(30.0, 2.0),
     "steep": log_logistic(30.0, 12.0),
