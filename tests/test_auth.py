@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import datetime
 import threading
+import traceback
 from typing import Any
 
 import pytest
+from google.auth.api_key import Credentials as ApiKey
 from google.auth.credentials import AnonymousCredentials, Credentials
-from google.auth.exceptions import RefreshError
+from google.auth.exceptions import RefreshError, TransportError
 from google.oauth2.credentials import Credentials as StaticCredentials
 
 from lro_poller import CredentialsError, OperationPoller, PollError
-from lro_poller.auth import Authorizer
+from lro_poller.auth import Authorizer, Grant
 from lro_poller.testing import Emulator, HttpError
-from lro_poller.wire import NoReply
+from lro_poller.wire import NoReply, Reply
 
 ORIGIN = "https://example.com"
 
@@ -113,3 +115,111 @@ async def test_no_repr_holds_the_token() -> None:
     authorizer = Authorizer(Tokens(), ORIGIN)
     await authorizer.grant()
     assert "token-1" not in repr(authorizer)
+
+
+@pytest.mark.behaviour("B26")
+@pytest.mark.parametrize(
+    "raised", [RefreshError("secret"), TransportError("secret"), ValueError("secret"), OSError("secret")]
+)
+async def test_no_error_of_a_refresh_is_chained_for_it_may_quote_the_token_server(raised: Exception) -> None:
+    with pytest.raises((NoReply, CredentialsError)) as caught:
+        await Authorizer(Tokens(raised), ORIGIN).grant()
+    assert type(raised).__name__ in str(caught.value)
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.behaviour("B28")
+async def test_after_a_refresh_that_failed_the_token_server_is_left_alone_for_a_second() -> None:
+    credentials = Tokens(RefreshError("no", retryable=True))
+    authorizer = Authorizer(credentials, ORIGIN)
+    assert not authorizer.ready()
+    for _ in range(3):
+        with pytest.raises(NoReply, match="refreshing Tokens failed: RefreshError"):
+            await authorizer.grant()
+        assert authorizer.ready()  # to say so at once
+    assert credentials.refreshes == 1
+
+
+@pytest.mark.behaviour("B28")
+async def test_a_stale_token_is_used_while_one_refresh_goes_on() -> None:
+    credentials = Tokens(held=True)
+    credentials.token = "token-0"
+    credentials.expiry = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) + datetime.timedelta(seconds=60)
+    authorizer = Authorizer(credentials, ORIGIN)
+    for _ in range(3):
+        grant = authorizer.current()
+        assert grant is not None
+        assert grant.fields["authorization"] == "Bearer token-0"
+    credentials.gate.set()
+    assert grant is not None
+    authorizer.reject(grant)
+    assert (await authorizer.grant()).fields["authorization"] == "Bearer token-1"
+    assert credentials.refreshes == 1
+
+
+@pytest.mark.behaviour("B28")
+async def test_closing_waits_for_no_refresh() -> None:
+    credentials = Tokens(held=True)
+    authorizer = Authorizer(credentials, ORIGIN)
+    await authorizer.aclose()
+    waiting = asyncio.ensure_future(authorizer.grant())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await authorizer.aclose()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    credentials.gate.set()
+
+
+@pytest.mark.behaviour("B17")
+async def test_a_refresh_that_gives_the_refused_token_again_is_final() -> None:
+    class Same(Tokens):
+        def refresh(self, request: Any) -> None:
+            super().refresh(request)
+            self.token = "token-same"
+
+    authorizer = Authorizer(Same(), ORIGIN)
+    authorizer.reject(await authorizer.grant())
+    with pytest.raises(CredentialsError, match="gave the same token that was refused with 401"):
+        await authorizer.grant()
+
+
+@pytest.mark.behaviour("B25", "B26")
+@pytest.mark.parametrize("token", ["line\r\nx-evil: 1", "nul\0", "\u2028", "del\x7f"])
+async def test_a_token_that_would_add_header_fields_is_not_sent(token: str) -> None:
+    class Broken(Tokens):
+        def refresh(self, request: Any) -> None:
+            super().refresh(request)
+            self.token = token
+
+    with pytest.raises(CredentialsError) as caught:
+        await Authorizer(Broken(), ORIGIN).grant()
+    assert "evil" not in str(caught.value)
+
+
+@pytest.mark.behaviour("B28")
+async def test_an_api_key_is_sent_without_a_refresh_and_cannot_be_rejected() -> None:
+    authorizer = Authorizer(ApiKey("key-abcdefgh"), ORIGIN)
+    assert authorizer.ready()
+    assert authorizer.current() is None
+    grant = await authorizer.grant()
+    assert grant == Grant({"x-goog-api-key": "key-abcdefgh"}, (b"key-abcdefgh",))
+    authorizer.reject(grant)
+    assert await authorizer.grant() == grant
+
+
+@pytest.mark.behaviour("B26")
+async def test_an_api_key_that_cannot_be_sent_is_an_error_without_it() -> None:
+    with pytest.raises(CredentialsError, match=r"^Credentials cannot be used: ValueError$"):
+        await Authorizer(ApiKey("secret\n"), ORIGIN).grant()
+
+
+@pytest.mark.behaviour("B26")
+async def test_a_token_that_a_server_echoes_is_blotted_out() -> None:
+    grant = await Authorizer(StaticCredentials("abcdefgh-token"), ORIGIN).grant()
+    censored = grant.censor(Reply(403, {"A": "b"}, b"you sent abcdefgh-token, twice: abcdefgh-token"))
+    assert censored == Reply(403, {"A": "b"}, b"you sent [token], twice: [token]")
+    untouched = Reply(200, {}, b"{}")
+    assert grant.censor(untouched) is untouched
+    short = await Authorizer(StaticCredentials("done"), ORIGIN).grant()
+    assert short.secrets == ()

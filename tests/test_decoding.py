@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 from typing import Any, Optional, TypedDict
@@ -47,6 +48,13 @@ class AsTypedDict(TypedDict):
 class AsModel(pydantic.BaseModel):
     n: int
     words: list[str] = []
+
+
+def raising(error: BaseException) -> Any:
+    def decode(response: Any) -> Any:
+        raise error
+
+    return decode
 
 
 def succeeded(response: Any, **fields: Any) -> Operation:
@@ -119,34 +127,69 @@ def test_done_without_a_response_is_none_whatever_the_decoder(body: bytes, decod
     assert decode_response(Operation.from_json(NAME, body), decoder_of(decode)) is None
 
 
-@pytest.mark.behaviour("B6")
-@pytest.mark.parametrize(
-    "decode, response, cause",
-    [
-        (AsStruct, {"n": "SECRET"}, msgspec.ValidationError),
-        (AsStruct, {"@type": GOOGLE + "protobuf.Empty"}, msgspec.ValidationError),
-        (AsDataclass, {}, msgspec.ValidationError),
-        (AsTypedDict, {"n": None}, msgspec.ValidationError),
-        (dict[str, int], {"n": "SECRET"}, msgspec.ValidationError),
-        (AsModel, {"n": "SECRET"}, pydantic.ValidationError),
-        (error_details_pb2.ErrorInfo, {"reason": 5}, Exception),
-        (Subscription, {"eventTypes": "SECRET"}, Exception),
-        (lambda response: response["missing"], {"n": 5}, KeyError),
-        (lambda response: 1 / 0, {}, ZeroDivisionError),
-        (int, {"n": "SECRET"}, TypeError),
-    ],
-)
-def test_a_response_that_does_not_fit_is_an_error_that_loses_nothing(
-    decode: Any, response: Any, cause: type[Exception]
-) -> None:
+def refused(decode: Any, response: Any) -> DecodeError:
+    """The error that this response is, which loses nothing and quotes no value."""
     operation = succeeded(response, metadata={"m": 1})
     with pytest.raises(DecodeError) as caught:
         decode_response(operation, decoder_of(decode))
-    assert isinstance(caught.value.__cause__, cause)
     assert caught.value.operation is operation
     assert json.loads(operation.raw_response or b"") == response
-    assert caught.value.reason == type(caught.value.__cause__).__name__
     assert "SECRET" not in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.behaviour("B6", "B26")
+@pytest.mark.parametrize(
+    "decode, response, reason",
+    [
+        (AsStruct, {"n": "SECRET"}, "Expected `int`, got `str` - at `$.n`"),
+        (AsStruct, {"@type": GOOGLE + "protobuf.Empty"}, "Object missing required field `n`"),
+        (Tagged | Other, {"@type": "SECRET"}, "Invalid value '…' - at `$.@type`"),
+        (AsDataclass, {}, "Object missing required field `n`"),
+        (AsTypedDict, {"n": None}, "Expected `int`, got `null` - at `$.n`"),
+        (dict[str, int], {"n": "SECRET"}, "Expected `int`, got `str` - at `$[...]`"),
+        (AsModel, {"n": "SECRET"}, "n: Input should be a valid integer, unable to parse string as an integer"),
+        (AsModel, {"n": 1, "words": [1, 2]}, "words.0: Input should be a valid string; words.1: Input should"),
+        (error_details_pb2.ErrorInfo, {"reason": 5}, "it is no google.rpc.ErrorInfo"),
+        (error_details_pb2.ErrorInfo, {"reason": ["SECRET"]}, "it is no google.rpc.ErrorInfo"),
+        (Subscription, {"eventTypes": "SECRET"}, "it is no google.apps.events.subscriptions.v1beta.Subscription"),
+    ],
+)
+def test_a_response_that_does_not_fit_a_type_is_an_error_that_quotes_no_value(
+    decode: Any, response: Any, reason: str
+) -> None:
+    error = refused(decode, response)
+    assert error.reason.startswith(reason)
+    assert (error.__cause__, error.__context__) == (None, None)
+
+
+@pytest.mark.behaviour("B6", "B19")
+@pytest.mark.parametrize(
+    "decode, response, cause",
+    [
+        (lambda response: response["missing"], {"n": 5}, KeyError),
+        (lambda response: 1 / 0, {}, ZeroDivisionError),
+        (int, {"n": "SECRET"}, TypeError),
+        (raising(ValueError("SECRET")), {}, ValueError),
+        (raising(asyncio.CancelledError()), {}, asyncio.CancelledError),
+    ],
+)
+def test_what_a_callable_of_the_caller_raises_is_the_cause(
+    decode: Any, response: Any, cause: type[BaseException]
+) -> None:
+    error = refused(decode, response)
+    assert type(error.__cause__) is cause
+    assert error.reason == cause.__name__
+
+
+def test_an_error_of_a_model_that_tells_no_places_is_the_cause() -> None:
+    class Model:
+        @staticmethod
+        def model_validate_json(body: bytes) -> None:
+            raise ValueError("SECRET")
+
+    error = refused(Model, {})
+    assert (type(error.__cause__), error.reason) == (ValueError, "ValueError")
 
 
 @pytest.mark.behaviour("B6")

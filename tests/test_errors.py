@@ -275,3 +275,22 @@ def test_a_long_name_is_cut_in_the_text_and_kept_in_the_error() -> None:
     error = InvalidOperationName("x" * 5_000, "it is too long")
     assert str(error) == "'" + "x" * 96 + "... is no operation's name: it is too long"
     assert error.name == "x" * 5_000
+
+
+@pytest.mark.behaviour("B26")
+@pytest.mark.parametrize(
+    "message, shown",
+    [
+        ("x" * 500, "x" * 500),
+        ("x" * 501, "x" * 499 + "…"),
+        ("one\ntwo\r", r"one\ntwo\r"),
+        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
+        ("left\u202eright\u2028", r"left\u202eright\u2028"),
+        ("größer 数", "größer 数"),
+    ],
+)
+def test_what_a_service_says_is_shown_in_one_bounded_line_and_kept_whole(message: str, shown: str) -> None:
+    error = PollError(NAME, "HTTP 403", 403, Status(7, message))
+    assert str(error) == f"{NAME}: the poll failed: HTTP 403: PERMISSION_DENIED: {shown}"
+    assert str(error).isprintable()
+    assert error.message == message

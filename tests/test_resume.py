@@ -37,6 +37,13 @@ def test_a_token_is_one_line_of_json_with_a_version_and_nothing_else() -> None:
     }
 
 
+@pytest.mark.behaviour("B11")
+@pytest.mark.parametrize("age", [0.0, 0.125, 86_400.5, 2.0**31 - 1])
+def test_a_token_tells_for_how_long_its_operation_was_waited_for(age: float) -> None:
+    token = Token(service=SERVICE, origin=ORIGIN, name="operations/abc", age=age, version=1)
+    assert Token.read(token.write(), SERVICE, ORIGIN).age == age
+
+
 @pytest.mark.behaviour("B11", "B21")
 @given(name=st.text(st.characters(exclude_categories=["Cs"])), sightings=st.integers(0, 2**31 - 1))
 @MANY
@@ -45,7 +52,7 @@ def test_what_was_written_is_read_back(name: str, sightings: int) -> None:
     assert Token.read(token.write(), SERVICE, ORIGIN) == token
 
 
-@pytest.mark.parametrize("text", [written(), written(sightings=...), f" {written()}\n"])
+@pytest.mark.parametrize("text", [written(), written(sightings=...), written(age=5), f" {written()}\n"])
 def test_a_token_written_elsewhere_is_read(text: str) -> None:
     token = Token.read(text, SERVICE, ORIGIN)
     assert (token.service, token.origin, token.name) == (SERVICE, ORIGIN, "operations/abc")
@@ -77,6 +84,12 @@ def test_a_token_written_elsewhere_is_read(text: str) -> None:
         written(sightings="7"),
         written(sightings=True),
         written(sightings=None),
+        written(age=-0.001),
+        written(age=2**31),
+        written(age="5"),
+        written(age=None),
+        written().replace("7", '7, "age": NaN'),
+        written().replace("7", '7, "age": 1e999'),
         written(added_later=1),
     ],
 )

@@ -214,3 +214,10 @@ def test_what_has_no_name_is_a_type_error_that_says_what_may_be_given(given: Any
 def test_an_object_that_is_named_for_another_reason_is_refused() -> None:
     with pytest.raises(InvalidOperationName):
         read(PurePath("operations/abc"))
+
+
+@pytest.mark.behaviour("B11")
+def test_what_is_handed_in_was_never_waited_for_before() -> None:
+    for given in ("operations/abc", Operation("operations/abc", False, None, b"{}", None, None)):
+        submission = read_submission(OPERATIONS, given)
+        assert (submission.age, submission.resumed) == (0.0, False)

@@ -6,10 +6,12 @@ it said it to.
 
 Polls are spaced evenly, so that the rate holds in every second and not only on average
 (the generic cell rate algorithm of ITU-T I.371, with room for `burst` polls). A 429 halts
-every poll for a while and then sets a limit of its own below what was just reached. The
-limit returns along the cubic of RFC 9438: fast to where the trouble was, slowly past it,
-fast again when none comes. So it stays just under a quota that nobody told it about, and
-forgets one that is gone.
+every poll for a while; then single polls probe until one is answered. The first 429 sets a
+limit far below what was just reached, which each answer raises until there is a second.
+What was answered over the last minute then tells what the service allows, whether it
+counts in a bucket or in minutes; the limit is set below that, and returns along the cubic
+of RFC 9438: slowly around where the trouble was, ever faster when none comes. So it stays
+just under a quota that nobody told it about, and forgets one that is gone.
 """
 
 from __future__ import annotations
@@ -22,13 +24,19 @@ from .retry import retry_wait
 
 __all__ = ["Budget", "Claimant"]
 
-_FIRST_CUT = 0.5  # of the rate at which the first 429 came: the quota may be far below it
-_LATER_CUT = 0.92  # of what was answered a second since the 429 before
-_PLATEAU = 30.0  # seconds until the limit is where the trouble was; in as many again it is as far above
+_FIRST_CUT = 0.5  # of what was answered a second before the first 429: the quota may be far below it
+_FOUND_BY = 0.14  # polls a second that each answer adds after that, until the next 429: twice as many in five seconds
+_LATER_CUT = 0.92  # of what was answered a second before a later 429
+_PLATEAU = 50.0  # seconds until the limit is where the trouble was; in as many again it is as far above
+_PLATEAU_POLLS = 35.0  # or as long as so many polls take: with few polls, one 429 a minute is many
+_LONGEST_PLATEAU = 120.0  # seconds
 _FORGOTTEN = 600.0  # seconds without a 429 after which there is no limit any more
 _SLOWEST = 0.02  # polls a second that are made however often the answer is 429
+_MEASURED = (10.0, 60.0)  # seconds, least and most, over which is measured what is allowed: quotas are by the minute
 _RECENT = 5.0  # seconds over which the present rate is measured
-_MOST_COUNTED = 1000  # answers that are remembered for it
+_PROBED_EVERY = 1.0  # seconds between polls from the end of a halt to the first answer
+_IDLE = 2.0  # seconds without a poll that could have started: what was answered before tells nothing of a quota
+_TICK = 0.25  # seconds whose answers are counted together
 
 
 class Claimant(Protocol):
@@ -51,15 +59,14 @@ class Budget:
     """
 
     __slots__ = (
-        "_answered",
+        "_answers",
         "_burst",
+        "_busy_since",
         "_ceiling",
-        "_cut",
         "_cut_at",
-        "_epoch",
+        "_finding",
         "_in_line",
         "_paused_until",
-        "_recent",
         "_throttles",
         "_turn",
         "in_flight",
@@ -81,14 +88,12 @@ class Budget:
         self._paused_until = -math.inf
         self._throttles = 0  # halts in a row without an answer between them
         self._in_line: dict[Claimant, None] = {}
-        # The limit that 429s have set, in polls a second; none while _ceiling is infinite.
+        # The limit that 429s have set, in polls a second.
         self._ceiling = math.inf
-        self._cut = 1.0
         self._cut_at = -math.inf
-        # What was answered, to know what the service allows.
-        self._epoch: float | None = None  # when the last halt but one began
-        self._answered = 0
-        self._recent: deque[float] = deque()
+        self._finding = False  # whether there was only one, so that what the service allows is not known yet
+        self._busy_since = -math.inf  # nobody waited for a turn before that
+        self._answers: deque[tuple[float, int]] = deque()  # ticks, and how many answers came in each
 
     def __repr__(self) -> str:
         return f"<Budget {self.in_flight} of {self.max_in_flight} in flight, at most {self.max_rate:g} polls/s>"
@@ -122,7 +127,10 @@ class Budget:
 
     def take_turn(self, now: float) -> None:
         """A request is sent."""
-        self._turn = max(self._turn, now) + 1 / self.rate(now)
+        if now > max(self._turn, self._paused_until) + _IDLE:
+            self._busy_since = now
+        probing = _PROBED_EVERY if self._throttles else 0.0
+        self._turn = max(self._turn, now) + max(1 / self.rate(now), probing)
 
     def finish(self, who: Claimant) -> None:
         """A poll of `who` ended, however it did; it asks for its next turn itself."""
@@ -131,14 +139,13 @@ class Budget:
 
     def rate(self, now: float) -> float:
         """How many polls a second may start at `now`."""
-        if self._ceiling == math.inf:
-            return self.max_rate
-        past = now - self._cut_at
+        past, limit = now - self._cut_at, self._ceiling
         if past > _FORGOTTEN:
-            self._ceiling = math.inf
             return self.max_rate
-        grown = 1 + (1 - self._cut) * ((past - _PLATEAU) / _PLATEAU) ** 3
-        return min(self.max_rate, max(self._ceiling * grown, _SLOWEST))
+        if not self._finding:
+            plateau = min(max(_PLATEAU, _PLATEAU_POLLS / limit), _LONGEST_PLATEAU)
+            limit *= 1 + (1 - _LATER_CUT) * ((past - plateau) / plateau) ** 3
+        return min(self.max_rate, max(limit, _SLOWEST))
 
     def _next(self, now: float) -> float:
         spare = (self._burst - 1) / self.rate(now)
@@ -154,12 +161,12 @@ class Budget:
 
     def answered(self, now: float) -> None:
         """The service answered a poll: what held everyone back is over."""
-        self._throttles = 0
-        self._answered += 1
-        recent = self._recent
-        recent.append(now)
-        while recent[0] < now - _RECENT or len(recent) > _MOST_COUNTED:
-            recent.popleft()
+        self._count(now)
+        if self._finding:
+            self._ceiling += _FOUND_BY
+        if self._throttles and now >= self._paused_until:  # before that, the poll was older than the halt
+            self._throttles = 0
+            self._turn = min(self._turn, now + 1 / self.rate(now))
 
     def throttled(self, now: float, asked: float) -> None:
         """A poll was answered with 429: nobody polls for `asked` seconds, or for a while of our own.
@@ -181,21 +188,35 @@ class Budget:
 
     def _lower(self, now: float) -> None:
         """Sets the limit below what was just too much."""
-        if self._epoch is None:
-            self._cut, reached = _FIRST_CUT, self._answered_lately()
+        past, (least, most) = now - self._cut_at, _MEASURED
+        if past < least:
+            return  # too little was answered since to say more
+        if past > _FORGOTTEN:
+            self._finding, self._ceiling = True, max(_FIRST_CUT * self._answered_in(_RECENT, now), _SLOWEST)
         else:
-            self._cut, reached = _LATER_CUT, self._answered / (now - self._epoch)
-        self._ceiling, self._cut_at = max(min(reached, self.rate(now)), _SLOWEST), now
-        self._epoch, self._answered = now, 0
-
-    def _answered_lately(self) -> float:
-        """Polls answered a second, from the first to the last that is remembered."""
-        recent = self._recent
-        return len(recent) / max(recent[-1] - recent[0], 1.0) if recent else _SLOWEST
+            allowed = self._answered_in(most, now)
+            if self._finding:  # half of that time the limit was far below
+                allowed = max(allowed, self._answered_in(max(past / 3, least), now))
+            self._ceiling, self._finding = max(min(allowed, self.rate(now)), _SLOWEST), False
+        self._cut_at = now
 
     def recent_rate(self, now: float) -> float:
         """How many polls were answered a second, over the last seconds."""
-        return sum(when > now - _RECENT for when in self._recent) / _RECENT
+        return sum(count for tick, count in self._answers if tick > now - _RECENT) / _RECENT
+
+    def _count(self, now: float) -> None:
+        answers, tick = self._answers, now // _TICK * _TICK
+        if answers and answers[-1][0] == tick:
+            answers[-1] = (tick, answers[-1][1] + 1)
+            return
+        answers.append((tick, 1))
+        while answers[0][0] < now - _MEASURED[1]:
+            answers.popleft()
+
+    def _answered_in(self, seconds: float, now: float) -> float:
+        """Polls answered a second, over the last `seconds` or since polls have been held back."""
+        span = min(max(now - self._busy_since, 1.0), seconds)
+        return sum(count for tick, count in self._answers if tick > now - span) / span
 
 
 def _whole(what: str, value: int) -> int:

@@ -43,9 +43,8 @@ _PRIOR_SHAPE = 0.7
 _MEMORY = 1000  # operations that have ended
 _MOST_FOLLOWED = 256  # that run
 _FOLLOWED_BEYOND = 8  # of so many, when there are more, one is, in place of the one that has been for longest
-_JUDGES = 24  # operations that forecasts are judged by, the last that began
-_SHORT_MEMORY = 32  # operations before those
-_TRUST = (0.0, 2.0, 0.0)  # logarithms of what each forecast counts for before it is judged
+_JUDGES = 16  # operations that forecasts are judged by, the last that began
+_SHORT_MEMORY = 16  # operations before those
 _LEAST_PRIOR = 0.0002  # weight; whatever was seen, the next operation may be unlike it
 _LEAST_LIKELIHOOD = 1e-4  # one operation that nobody would have believed is no reason to forget all others
 _ROUNDS = 4
@@ -72,10 +71,10 @@ class _Case:
 
     __slots__ = ("_interval", "_operation", "began")
 
-    def __init__(self, operation: Followed) -> None:
-        self.began = operation.began
-        self._operation: Followed | None = operation
-        self._interval: Interval = (0, _BINS)
+    def __init__(self, began: float, operation: Followed | None, interval: Interval) -> None:
+        self.began = began
+        self._operation = operation
+        self._interval = interval
 
     def interval(self) -> Interval:
         """While it runs, it takes longer than it was last seen running."""
@@ -102,7 +101,7 @@ class Durations:
         self.seen = 0
         self._running: dict[Followed, _Case] = {}
         self._passed_over = 0
-        self._ended: deque[tuple[float, Interval]] = deque()  # when it began, and what it took
+        self._ended: deque[_Case] = deque()
         self._complete_after = -math.inf  # of those that are followed and began later, none is forgotten
         self._latest: deque[_Case] = deque(maxlen=_SHORT_MEMORY + _JUDGES)
         self._estimates = [_PRIOR_MASSES, _PRIOR_MASSES]
@@ -114,7 +113,7 @@ class Durations:
             if self._passed_over % _FOLLOWED_BEYOND:
                 return
             self.lose(next(iter(self._running)))
-        case = self._running[operation] = _Case(operation)
+        case = self._running[operation] = _Case(operation.began, operation, (0, _BINS))
         self._latest.append(case)
 
     def end(self, operation: Followed, now: float) -> None:
@@ -127,53 +126,61 @@ class Durations:
 
     def add(self, low: float, high: float) -> None:
         """One that began at any time took longer than `low` seconds, and `high` at the most; `math.inf` for any."""
-        self._remember(math.inf, _interval(low, high))
+        case = _Case(math.inf, None, _interval(low, high))
+        self._latest.append(case)
+        self._remember(case)
 
     def intervals(self) -> list[Interval]:
         """The durations that are remembered, oldest first."""
-        return [interval for _, interval in self._ended]
+        return [case.interval() for case in self._ended]
 
     def survival(self) -> Sequence[float]:
         """S at each of `AGES`, for the next operation."""
         if not self.seen:
             return PRIOR
         latest = [case.interval() for case in self._latest]
-        before, judges = latest[:-_JUDGES], latest[-_JUDGES:]
-        self._estimates = [
-            _estimate(self._estimates[0], self._cohort()),
-            _estimate(self._estimates[1], Counter(before or latest)),
-        ]
+        cohorts = self._cohort(), Counter(latest[:-_JUDGES] or latest)
+        self._estimates = [_estimate(*pair) for pair in zip(self._estimates, cohorts, strict=True)]
         forecasts = [PRIOR, *map(_survival, self._estimates)]
-        weights = _weights(forecasts, judges, max(_LEAST_PRIOR, 0.5 / (1 + self.seen)))
+        trust = [1.0, 1 + cohorts[0].total(), math.sqrt(1 + cohorts[1].total())]
+        weights = _weights(forecasts, trust, latest[-_JUDGES:], max(_LEAST_PRIOR, 0.5 / (1 + self.seen)))
         return [sum(map(operator.mul, weights, shares)) for shares in zip(*forecasts, strict=True)]
 
     def _close(self, operation: Followed, high: float) -> None:
         case = self._running.pop(operation, None)
         if case is not None:
             case.close(high)
-            self._remember(case.began, case.interval())
+            self._remember(case)
 
-    def _remember(self, began: float, interval: Interval) -> None:
+    def _remember(self, case: _Case) -> None:
         self.seen += 1
-        self._ended.append((began, interval))
+        self._ended.append(case)
         if len(self._ended) > _MEMORY:
-            forgotten, _ = self._ended.popleft()
+            forgotten = self._ended.popleft().began
             if forgotten < math.inf:
                 self._complete_after = max(self._complete_after, forgotten)
 
     def _cohort(self) -> Counter[Interval]:
         """What is known of all that began after the last that is forgotten."""
         since = self._complete_after
-        cohort = Counter(interval for began, interval in self._ended if began > since)
-        cohort.update(case.interval() for case in self._running.values() if case.began > since)
+        cases = itertools.chain(self._ended, self._running.values())
+        cohort = Counter(case.interval() for case in cases if case.began > since)
         return cohort or Counter(case.interval() for case in self._latest)
 
 
-def _weights(forecasts: Sequence[Sequence[float]], judges: Sequence[Interval], least: float) -> list[float]:
-    """What each forecast counts for, by what `judges` took; the first for `least` at the least."""
+def _weights(
+    forecasts: Sequence[Sequence[float]], trust: Sequence[float], judges: Sequence[Interval], least: float
+) -> list[float]:
+    """What each forecast counts for.
+
+    Args:
+        trust: What each counts for before it is judged: the more it knows of, the more.
+        judges: What the operations took, or have taken so far, by which they are judged.
+        least: What the first counts for at the least.
+    """
     scores = [
-        trust + sum(_log_likelihood(survival, interval) for interval in judges)
-        for trust, survival in zip(_TRUST, forecasts, strict=True)
+        math.log(before) + sum(_log_likelihood(survival, interval) for interval in judges)
+        for before, survival in zip(trust, forecasts, strict=True)
     ]
     likelihoods = [math.exp(score - max(scores)) for score in scores]
     prior, *learned = (likelihood / sum(likelihoods) * (1 - least) for likelihood in likelihoods)

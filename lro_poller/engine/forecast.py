@@ -124,7 +124,7 @@ class Kind:
         self._fresh += 1
         enough = min(self.durations.seen * _REBUILD_SHARE, _REBUILD_COUNT)
         if self._fresh >= enough and now - self._built >= _REBUILD_EVERY:
-            self._planned, self._fresh, self._built = None, 0, now
+            self._planned, self._built = None, now
 
     def next_look(self, age: float) -> float:
         return self._plan().next_look(age)
@@ -135,7 +135,8 @@ class Kind:
     def _plan(self) -> Forecast:
         planned = self._planned
         if planned is None:
-            planned = self._planned = self._made()
+            planned, self._fresh = self._made(), 0
+            self._planned = planned
         return planned
 
     def _made(self) -> Forecast:
@@ -251,8 +252,8 @@ class History:
             for low, high in read.intervals:
                 durations.add(low, math.inf if high is None else high)
             durations.seen = max(read.seen, durations.seen)
+            self.kind(key)  # so that the one that was used least recently is forgotten
             self._kinds[key] = Kind(durations)
-            self.kind(key)
 
 
 def _in_seconds(interval: tuple[int, int]) -> tuple[float, float | None]:

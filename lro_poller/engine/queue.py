@@ -57,8 +57,8 @@ class Queue(Generic[T]):
         self._turns = 0
 
     def __len__(self) -> int:
-        """How many wait, due or not."""
-        return len(self._due) + len(self._schedule) - sum(item.ticket != 0 for item in self._due)
+        """How many wait, due or not. Reads everything: for statistics, not for polling."""
+        return len(self._due) + sum(item.level < 0 for item in self._schedule.due(math.inf))
 
     def put(self, item: T, when: float) -> None:
         """Makes `item` due at `when`, wherever it was before."""
@@ -66,9 +66,17 @@ class Queue(Generic[T]):
         self._schedule.put(item, when)
 
     def put_first(self, item: T) -> None:
-        """Makes `item` due now, before all that nobody has asked to see now."""
-        self.remove(item)
-        self._due[item] = None
+        """Makes `item` due now, before all that nobody has asked to see now.
+
+        One that is due already keeps its place among those: asking again and again sets nobody back.
+        """
+        if item.level == _URGENT:
+            return
+        self._schedule.remove(item)
+        if item.level >= 0:
+            del self._levels[item.level][item]
+        else:
+            self._due[item] = None
         self._enter(item, _URGENT)
 
     def remove(self, item: T) -> None:
@@ -98,7 +106,7 @@ class Queue(Generic[T]):
 
     def overdue(self, now: float) -> int:
         """How many are due at `now`. Reads the whole schedule: for statistics, not for polling."""
-        return len(self._due) + self._schedule.count_due(now)
+        return len(self._due) + sum(item.level < 0 for item in self._schedule.due(now))
 
     def _move(self, now: float) -> None:
         for _ in range(_MOVED_AT_ONCE):

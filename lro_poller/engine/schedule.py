@@ -8,6 +8,7 @@ they surface and swept out when they outnumber the living.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
 __all__ = ["Schedule"]
@@ -75,9 +76,9 @@ class Schedule(Generic[T]):
         self._live -= 1
         return item
 
-    def count_due(self, now: float) -> int:
-        """How many items are due at `now`. Reads the whole heap: for statistics, not for polling."""
-        return sum(when <= now and ticket == item.ticket for when, ticket, item in self._heap)
+    def due(self, now: float) -> Iterator[T]:
+        """The items that are due at `now`, in no order. Reads the whole heap: for statistics, not for polling."""
+        return (item for when, ticket, item in self._heap if when <= now and ticket == item.ticket)
 
     def _sweep(self) -> None:
         orphans = len(self._heap) - self._live

@@ -1,9 +1,12 @@
-"""The cap, the rate and what a 429 changes, stepped by hand through time."""
+"""The cap, the rate, whose turn it is and what a 429 changes, stepped by hand through time, against simulated servers."""
 
 from __future__ import annotations
 
+import heapq
 import math
-from typing import Any
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import pytest
 from hypothesis import given, settings
@@ -14,120 +17,190 @@ from lro_poller.engine.budget import Budget
 MANY = settings(max_examples=200, deadline=None, derandomize=True)
 
 
+class Poller:
+    """Takes turns, and counts how often it is told that there may be room."""
+
+    def __init__(self) -> None:
+        self.nudges = 0
+
+    def nudge(self) -> None:
+        self.nudges += 1
+
+
+ME = Poller()
+
+
+def start(budget: Budget, now: float) -> None:
+    assert budget.admit(now, ME)
+
+
 def pause(budget: Budget, now: float) -> float:
-    return budget.next_time() - now
+    return budget.next_time(now) - now
 
 
-@pytest.mark.parametrize("cap", [0, -1, 1.5, "4", None, True, math.inf])
-def test_a_cap_that_lets_nothing_through_is_refused(cap: Any) -> None:
-    with pytest.raises(ValueError, match="max_in_flight must be a whole number, 1 or more"):
-        Budget(cap)
+@pytest.mark.parametrize("value", [0, -1, 1.5, "4", None, True, math.inf, math.nan])
+@pytest.mark.parametrize("what", ["max_in_flight", "burst"])
+def test_a_cap_that_lets_nothing_through_is_refused(what: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{what} must be a whole number, 1 or more"):
+        Budget(**{what: value})
 
 
-@pytest.mark.parametrize("rate", [0, -1, math.nan, "4", None, True, -math.inf])
+@pytest.mark.parametrize("rate", [0, 0.0, -1, math.nan, "4", None, True, -math.inf])
 def test_a_rate_that_lets_nothing_through_is_refused(rate: Any) -> None:
     with pytest.raises(ValueError, match="max_rate must be a number of polls a second above 0"):
         Budget(1, rate)
 
 
+def test_the_repr_shows_what_is_under_way() -> None:
+    budget = Budget(3, 2.5)
+    start(budget, 0.0)
+    assert repr(budget) == "<Budget 1 of 3 in flight, at most 2.5 polls/s>"
+
+
+# The cap and the rate.
+
+
 @pytest.mark.behaviour("B23")
 def test_no_more_polls_are_in_flight_than_the_cap_says() -> None:
     budget = Budget(2)
-    assert budget.free()
-    budget.start(0.0)
-    assert budget.free()
-    budget.start(0.0)
-    assert not budget.free()
-    budget.finish()
-    assert budget.free()
-    budget.start(0.0)
-    assert not budget.free()
-
-
-@pytest.mark.behaviour("B23")
-def test_without_a_rate_a_poll_may_start_at_once() -> None:
-    budget = Budget(10)
-    assert budget.next_time() <= 0.0
-    budget.start(5.0)
-    assert budget.next_time() <= 5.0
+    assert [budget.admit(0.0, ME) for _ in range(3)] == [True, True, False]
+    assert budget.next_time(0.0) == math.inf
+    assert budget.next_time(0.0, started=True) <= 0.0
+    budget.finish(ME)
+    assert budget.next_time(0.0) <= 0.0
+    assert [budget.admit(0.0, ME) for _ in range(2)] == [True, False]
 
 
 @pytest.mark.behaviour("B23")
 def test_polls_are_spaced_evenly() -> None:
     budget = Budget(100, max_rate=4)
-    assert budget.next_time() <= 0.0
-    budget.start(0.0)
-    assert budget.next_time() == 0.25
-    budget.start(0.25)
-    assert budget.next_time() == 0.5
-    budget.start(7.0)
-    assert budget.next_time() == 7.25
+    assert budget.next_time(0.0) <= 0.0
+    for now, following in [(0.0, 0.25), (0.25, 0.5), (7.0, 7.25)]:
+        start(budget, now)
+        assert budget.next_time(now) == following
+        assert not budget.admit(following - 0.01, ME)
+
+
+@pytest.mark.behaviour("B23")
+@pytest.mark.parametrize("burst", [1, 2, 5])
+def test_after_a_pause_as_many_polls_as_the_burst_start_together(burst: int) -> None:
+    budget = Budget(100, max_rate=4, burst=burst)
+    for now in (0.0, 100.0):
+        assert sum(budget.admit(now, ME) for _ in range(10)) == burst
+        assert pause(budget, now) == pytest.approx(0.25)
 
 
 @pytest.mark.behaviour("B23")
 @given(
     rate=st.sampled_from([0.25, 1, 3, 10, 16.5]),
+    burst=st.integers(1, 4),
     idle=st.lists(st.floats(0, 2), min_size=1, max_size=60),
 )
 @MANY
-def test_the_rate_holds_in_every_second(rate: float, idle: list[float]) -> None:
-    budget, now = Budget(1_000, rate), 0.0
+def test_the_rate_holds_in_every_second(rate: float, burst: int, idle: list[float]) -> None:
+    budget, now = Budget(1_000, rate, burst=burst), 0.0
     starts: list[float] = []
     for wait in idle:
-        now = max(now + wait, budget.next_time())
-        budget.start(now)
+        now = max(now + wait, budget.next_time(now))
+        start(budget, now)
         starts.append(now)
     window = max(1.0, 1 / rate)
     for first in starts:
-        assert len([start for start in starts if first <= start < first + window - 1e-6]) <= max(math.ceil(rate), 1)
+        together = [moment for moment in starts if first <= moment < first + window - 1e-6]
+        assert len(together) <= max(math.ceil(rate), 1) + burst - 1
 
 
-@pytest.mark.behaviour("B18")
-def test_a_429_stops_the_polls_of_every_operation_for_a_second() -> None:
-    budget = Budget(10)
-    budget.start(100.0)
-    budget.throttled(100.0, 0.0)
-    assert pause(budget, 100.0) == 1.0
+# Several pollers.
+
+
+@pytest.mark.behaviour("B23")
+def test_two_pollers_of_one_budget_take_turns() -> None:
+    budget, pollers, now = Budget(1), (Poller(), Poller()), 0.0
+    polls = [0, 0]
+    for _ in range(100):
+        admitted = [budget.admit(now, poller) for poller in pollers]
+        assert sum(admitted) == 1
+        number = admitted.index(True)
+        polls[number] += 1
+        budget.finish(pollers[number])
+        now += 1.0
+    assert polls == [50, 50]
+
+
+@pytest.mark.behaviour("B23")
+def test_whoever_is_first_in_line_is_told_of_room_and_nobody_passes() -> None:
+    budget, first, second = Budget(1), Poller(), Poller()
+    start(budget, 0.0)
+    assert not budget.admit(0.0, first)
+    assert not budget.admit(0.0, second)
+    budget.finish(ME)
+    assert (first.nudges, second.nudges) == (1, 0)
+    assert not budget.admit(0.0, second)
+    assert budget.admit(0.0, first)
+
+
+@pytest.mark.behaviour("B23")
+def test_whoever_leaves_the_line_holds_up_nobody() -> None:
+    budget, first, second = Budget(1), Poller(), Poller()
+    start(budget, 0.0)
+    assert not budget.admit(0.0, first)
+    assert not budget.admit(0.0, second)
+    budget.leave(first)
+    budget.leave(first)
+    assert second.nudges == 1
+    budget.finish(ME)
+    assert budget.admit(0.0, second)
+    budget.finish(second)  # nobody waits any more
+    assert (first.nudges, second.nudges) == (0, 2)
+
+
+def test_whoever_finishes_asks_again_by_itself() -> None:
+    budget = Budget(1)
+    start(budget, 0.0)
+    assert not budget.admit(0.0, ME)
+    before = ME.nudges
+    budget.finish(ME)
+    assert ME.nudges == before
+
+
+# A 429.
 
 
 @pytest.mark.behaviour("B14", "B18")
 @pytest.mark.parametrize("asked, wait", [(0.0, 1.0), (0.5, 1.0), (7.0, 7.0), (900.0, 900.0)])
-def test_a_429_is_obeyed_for_as_long_as_it_asks(asked: float, wait: float) -> None:
+def test_a_429_stops_every_poll_for_a_second_or_as_long_as_it_asks(asked: float, wait: float) -> None:
     budget = Budget(10)
+    start(budget, 100.0)
     budget.throttled(100.0, asked)
     assert pause(budget, 100.0) == wait
+    assert not budget.admit(100.0 + wait - 0.01, ME)
+    assert budget.throttled_polls == 1
 
 
 @pytest.mark.behaviour("B18")
 def test_a_pause_after_a_429_is_no_shorter_than_the_rate_asks_for() -> None:
     budget = Budget(10, max_rate=0.1)
-    budget.start(100.0)
+    start(budget, 100.0)
     budget.throttled(101.0, 0.0)
-    assert budget.next_time() == 111.0
+    assert budget.next_time(101.0) == 110.0
 
 
 @pytest.mark.behaviour("B18")
 def test_one_429_after_another_doubles_the_pause_up_to_a_minute() -> None:
-    budget, now = Budget(10), 0.0
-    pauses = []
+    budget, now, pauses = Budget(10), 0.0, []
     for _ in range(9):
-        budget.start(now)
         budget.throttled(now, 0.0)
         pauses.append(pause(budget, now))
-        now = budget.next_time()
+        now = budget.next_time(now)
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
 @pytest.mark.behaviour("B18")
-@pytest.mark.parametrize("max_rate", [math.inf, 4.0])
-def test_polls_that_were_under_way_together_lengthen_the_pause_once(max_rate: float) -> None:
-    budget = Budget(10, max_rate)
-    for poll in range(5):
-        budget.start(poll / 4)
+def test_polls_that_were_under_way_together_lengthen_the_pause_once() -> None:
+    budget = Budget(10)
     for _ in range(5):
         budget.throttled(1.0, 0.0)
-    assert budget.next_time() == 2.0
-    budget.start(2.0)
+    assert budget.next_time(1.0) == 2.0
     budget.throttled(2.0, 0.0)
     assert pause(budget, 2.0) == 2.0
 
@@ -137,61 +210,275 @@ def test_the_longest_pause_asked_for_by_any_of_them_counts() -> None:
     budget = Budget(10)
     for asked in (3.0, 30.0, 5.0):
         budget.throttled(0.0, asked)
-    assert budget.next_time() == 30.0
+    assert budget.next_time(0.0) == 30.0
 
 
-@pytest.mark.behaviour("B18")
-def test_the_pace_recovers_with_the_first_answer() -> None:
-    budget = Budget(10, max_rate=2)
-    for now in (0.0, 10.0, 20.0):
-        budget.throttled(now, 0.0)
-    assert budget.next_time() == 24.0
-    budget.start(24.0)
-    budget.answered()
-    assert budget.next_time() == 24.5
-    budget.throttled(30.0, 0.0)
-    assert pause(budget, 30.0) == 1.0
+@pytest.mark.behaviour("B18", "B28")
+def test_what_keeps_everybody_from_polling_halts_and_sets_no_limit() -> None:
+    budget = Budget(10, max_rate=50)
+    budget.halt(0.0, 0.0)
+    assert (budget.next_time(0.0), budget.rate(0.0), budget.throttled_polls) == (1.0, 50, 0)
 
 
 @pytest.mark.behaviour("B18", "B28")
 def test_a_turn_taken_while_nobody_may_poll_does_not_end_the_pause() -> None:
-    budget = Budget(10, max_rate=2)
-    budget.throttled(0.0, 20.0)
+    budget = Budget(10)
+    budget.halt(0.0, 20.0)
     budget.take_turn(1.0)
-    assert budget.next_time() == 20.0
-    budget.take_turn(20.0)
-    assert (budget.next_time(), budget.in_flight) == (20.5, 0)
+    assert (budget.next_time(1.0), budget.in_flight) == (20.0, 0)
 
 
 @pytest.mark.behaviour("B18")
-def test_an_answer_to_an_older_poll_does_not_end_the_pause() -> None:
-    budget = Budget(10)
-    budget.throttled(0.0, 20.0)
-    budget.answered()
-    assert budget.next_time() == 20.0
+def test_after_a_halt_single_polls_probe_until_one_is_answered() -> None:
+    budget = Budget(10, max_rate=50)
+    budget.halt(0.0, 0.0)
+    start(budget, 1.0)
+    assert budget.next_time(1.0) == 2.0
+    budget.answered(1.3)
+    assert budget.next_time(1.3) == pytest.approx(1.32)
+    budget.halt(5.0, 0.0)
+    assert pause(budget, 5.0) == 1.0
+
+
+@pytest.mark.behaviour("B18")
+def test_an_answer_to_a_poll_from_before_the_halt_ends_nothing() -> None:
+    budget = Budget(10, max_rate=50)
+    budget.halt(0.0, 20.0)
+    budget.answered(1.0)
+    assert budget.next_time(1.0) == 20.0
+    start(budget, 20.0)
+    assert budget.next_time(20.0) == 21.0
 
 
 @pytest.mark.behaviour("B18", "B23")
 @given(
     rate=st.sampled_from([math.inf, 0.5, 4]),
-    script=st.lists(st.tuples(st.sampled_from(["start", "429", "answer"]), st.floats(0, 30)), max_size=40),
+    script=st.lists(st.tuples(st.sampled_from(["start", "429", "answer"]), st.floats(0, 30)), max_size=60),
 )
 @MANY
-def test_nothing_ever_brings_the_next_poll_forward_or_stops_it_for_good(
+def test_no_order_of_answers_shortens_a_pause_passes_the_rate_or_stops_polling_for_good(
     rate: float, script: list[tuple[str, float]]
 ) -> None:
-    budget, now, before = Budget(3, rate), 0.0, -math.inf
+    budget, now, until = Budget(3, rate), 0.0, -math.inf
     for call, amount in script:
         now += amount
-        if call == "start" and budget.next_time() <= now:
-            budget.start(now)
-            budget.finish()
+        if call == "start" and budget.next_time(now) <= now:
+            start(budget, now)
+            budget.finish(ME)
+            assert budget.next_time(now) >= now + 1 / rate
         elif call == "429":
             budget.throttled(now, amount)
-            assert budget.next_time() >= now + max(amount, 0.5)
-        else:
-            budget.answered()
-        assert budget.next_time() >= before
-        assert budget.next_time() <= now + 60.0
-        before = budget.next_time()
-    assert budget.free()
+            until = max(until, now + amount)
+        elif call == "answer":
+            budget.answered(now)
+        assert until <= budget.next_time(now) <= now + 60.0
+        assert 0.02 <= budget.rate(now) <= rate
+
+
+def test_the_present_rate_is_that_of_the_last_five_seconds() -> None:
+    budget = Budget(10)
+    assert budget.recent_rate(0.0) == 0.0
+    for step in range(200):
+        budget.answered(step / 10)
+    assert budget.recent_rate(19.9) == pytest.approx(10, abs=0.6)
+    assert budget.recent_rate(60.0) == 0.0
+
+
+def test_answers_are_remembered_in_bounded_space() -> None:
+    budget = Budget(10)
+    for step in range(200_000):
+        budget.answered(step / 100)
+    assert len(budget._answers) < 300
+
+
+# Servers that do not tell what they allow.
+
+
+class Server(Protocol):
+    def allows(self, now: float) -> bool: ...
+
+
+class Bucket:
+    """Fills at a rate, and holds polls of one second unless told otherwise."""
+
+    def __init__(self, rate: float, size: float | None = None) -> None:
+        self.rate, self.size = rate, max(rate if size is None else size, 1.0)
+        self.level, self.at = self.size, 0.0
+
+    def allows(self, now: float) -> bool:
+        self.level = min(self.size, self.level + (now - self.at) * self.rate)
+        self.at = now
+        if self.level < 1:
+            return False
+        self.level -= 1
+        return True
+
+
+class Minutes:
+    """Allows so many polls in each minute of the clock."""
+
+    def __init__(self, rate: float) -> None:
+        self.quota, self.minute, self.used = 60 * rate, -1.0, 0
+
+    def allows(self, now: float) -> bool:
+        if now // 60 != self.minute:
+            self.minute, self.used = now // 60, 0
+        self.used += self.used < self.quota + 1
+        return self.used <= self.quota
+
+
+class Sliding:
+    """Allows so many polls in any span of a minute."""
+
+    def __init__(self, rate: float) -> None:
+        self.quota, self.passed = 60 * rate, deque[float]()
+
+    def allows(self, now: float) -> bool:
+        while self.passed and self.passed[0] <= now - 60:
+            self.passed.popleft()
+        if len(self.passed) >= self.quota:
+            return False
+        self.passed.append(now)
+        return True
+
+
+class From:
+    """One server until a time, another after it."""
+
+    def __init__(self, when: float, before: Server, after: Server) -> None:
+        self.when, self.before, self.after = when, before, after
+
+    def allows(self, now: float) -> bool:
+        return (self.before if now < self.when else self.after).allows(now)
+
+
+class Generous:
+    def allows(self, now: float) -> bool:
+        return True
+
+
+def polled(budget: Budget, server: Server, latency: float, until: float) -> list[tuple[float, bool]]:
+    """When each poll of somebody who always has more of them was answered, and whether it was allowed."""
+    now, count = 0.0, 0
+    coming: list[tuple[float, int, bool]] = []
+    answers = []
+    while now < until:
+        if budget.next_time(now) <= now:
+            start(budget, now)
+            count += 1
+            heapq.heappush(coming, (now + latency, count, server.allows(now + latency / 2)))
+            continue
+        now = min(budget.next_time(now), coming[0][0] if coming else math.inf)
+        while coming and coming[0][0] <= now:
+            allowed = heapq.heappop(coming)[2]
+            budget.answered(now) if allowed else budget.throttled(now, 0.0)
+            budget.finish(ME)
+            answers.append((now, allowed))
+    return answers
+
+
+def shares(answers: list[tuple[float, bool]], since: float, until: float, rate: float) -> tuple[float, float]:
+    """The share of polls that were refused, and how much of what is allowed was used."""
+    part = [allowed for when, allowed in answers if since <= when < until]
+    return part.count(False) / len(part), part.count(True) / (rate * (until - since))
+
+
+@pytest.mark.behaviour("B18")
+@pytest.mark.parametrize("latency", [0.05, 0.8])
+@pytest.mark.parametrize("rate", [4.0, 12.0])
+@pytest.mark.parametrize("eager", [2.0, 20.0])
+@pytest.mark.parametrize(
+    "server", [Bucket, lambda rate: Bucket(rate, 1.0), Minutes, Sliding], ids=["bucket", "bare", "minutes", "sliding"]
+)
+def test_a_quota_that_nobody_told_of_is_found_and_kept_to(
+    server: Callable[[float], Server], rate: float, eager: float, latency: float
+) -> None:
+    answers = polled(Budget(32, eager * rate), server(rate), latency, 1_000.0)
+    refused, used = shares(answers, 120.0, 1_000.0, rate)
+    assert refused < 0.02
+    assert used > 0.85
+
+
+@pytest.mark.behaviour("B18")
+def test_a_quota_of_thirty_a_minute_is_kept_to_as_well() -> None:
+    refused, used = shares(polled(Budget(32), Bucket(0.5), 0.2, 2_000.0), 120.0, 2_000.0, 0.5)
+    assert refused < 0.02
+    assert used > 0.85
+
+
+@pytest.mark.behaviour("B18")
+def test_a_quota_that_grows_is_used() -> None:
+    answers = polled(Budget(32, 50.0), From(300.0, Bucket(4.0), Bucket(12.0)), 0.1, 1_200.0)
+    assert shares(answers, 600.0, 1_200.0, 12.0)[1] > 0.85
+
+
+@pytest.mark.behaviour("B18")
+def test_a_quota_that_shrinks_is_found_again() -> None:
+    answers = polled(Budget(32, 50.0), From(300.0, Bucket(20.0), Bucket(4.0)), 0.1, 1_200.0)
+    refused, used = shares(answers, 420.0, 1_200.0, 4.0)
+    assert refused < 0.02
+    assert used > 0.85
+
+
+@pytest.mark.behaviour("B18")
+def test_a_quota_that_is_gone_is_forgotten() -> None:
+    budget = Budget(32, 20.0)
+    answers = polled(budget, From(200.0, Bucket(4.0), Generous()), 0.1, 700.0)
+    assert shares(answers, 600.0, 700.0, 20.0)[1] > 0.95
+    budget.throttled(700.0, 0.0)
+    assert budget.rate(700.0) < 20.0
+    assert budget.rate(1_301.0) == 20.0
+
+
+@pytest.mark.behaviour("B18")
+def test_one_429_after_hours_of_little_to_do_does_not_all_but_stop_polling() -> None:
+    budget = Budget(32, 100.0)
+    budget.throttled(0.0, 0.0)
+    now = 600.0
+    while now < 1_300.0:  # a poll now and then
+        start(budget, now)
+        budget.answered(now + 0.1)
+        budget.finish(ME)
+        now += 30.0
+    for step in range(200):
+        start(budget, now + step / 100)
+        budget.finish(ME)
+        budget.answered(now + step / 100)
+    budget.throttled(now + 2.0, 0.0)
+    assert budget.rate(now + 2.0) > 10.0
+
+
+@pytest.mark.behaviour("B18")
+def test_what_was_answered_while_there_was_little_to_do_does_not_count() -> None:
+    budget = Budget(100, 50.0)
+    polled(budget, Bucket(10.0), 0.1, 200.0)
+    now = 300.0
+    while now < 315.0:
+        start(budget, now)
+        budget.answered(now)
+        budget.finish(ME)
+        now = budget.next_time(now)
+    budget.throttled(now, 0.0)
+    assert budget.rate(now) > 8.0
+
+
+@pytest.mark.behaviour("B18")
+def test_a_429_before_anything_was_answered_leaves_a_poll_now_and_then() -> None:
+    budget = Budget(32)
+    budget.throttled(0.0, 0.0)
+    assert budget.rate(0.0) == 0.02
+    assert not math.isinf(budget.next_time(0.0))
+
+
+@pytest.mark.behaviour("B18")
+def test_one_429_right_after_another_does_not_lower_the_limit_again() -> None:
+    budget = Budget(32, 100.0)
+    for step in range(100):
+        budget.answered(step / 50)
+    budget.throttled(2.0, 0.0)
+    limit = budget.rate(2.0)
+    budget.answered(3.0)
+    found = budget.rate(3.0)
+    assert found > limit
+    budget.throttled(4.0, 0.0)
+    assert budget.rate(4.0) == found

@@ -1,4 +1,4 @@
-"""When a running operation is looked at again: the waits of `backoff`, those of broken generators, jitter and clipping."""
+"""When a running operation is looked at again: the waits of `backoff`, of broken generators and of forecasts; jitter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lro_poller.engine.cadence import DEFAULT_CADENCE, JITTER, Cadence, Steps, cadence_of, clip, jittered
+from lro_poller.engine.cadence import JITTER, Generated, check_backoff, jittered, wait_by
+from lro_poller.engine.forecast import PLAIN, around
 from lro_poller.errors import BackoffError
 from lro_poller.operation import Operation
 
@@ -25,11 +26,11 @@ RUNNING = Operation(NAME, False, None, b"{}", None, None)
 MANY = settings(max_examples=300, deadline=None, derandomize=True)
 
 
-def made(factory: Any) -> Cadence:
-    return cadence_of(factory)()
+def made(factory: Any) -> Generated:
+    return Generated(factory)
 
 
-def waits(cadence: Cadence, count: int) -> list[float]:
+def waits(cadence: Generated, count: int) -> list[float]:
     return [cadence.wait(attempt, RUNNING) for attempt in range(1, count + 1)]
 
 
@@ -84,8 +85,7 @@ def test_runtime_sees_each_running_operation() -> None:
 
 @pytest.mark.behaviour("B13")
 def test_each_operation_has_a_generator_of_its_own() -> None:
-    make = cadence_of(backoff.expo)
-    first, second = make(), make()
+    first, second = made(backoff.expo), made(backoff.expo)
     assert waits(first, 4) == [1, 2, 4, 8]
     assert waits(second, 2) == [1, 2]
     assert first.wait(5, RUNNING) == 16
@@ -202,19 +202,27 @@ def test_a_wait_that_cannot_even_be_shown_is_an_error_that_names_the_operation()
 @pytest.mark.parametrize("factory", [5, "expo", 1.5, [1, 2], backoff.expo()])
 def test_what_makes_no_generator_is_refused_beforehand(factory: Any) -> None:
     with pytest.raises(TypeError, match="backoff must be a function that makes a wait generator"):
-        cadence_of(factory)
+        check_backoff(factory)
 
 
-@pytest.mark.behaviour("B13")
-def test_by_default_waits_grow_by_half_from_one_second_to_twenty() -> None:
-    expected = [1, 1.5, 2.25, 3.375, 5.0625, 7.59375, 11.390625, 17.0859375, 20, 20, 20, 20, 20]
-    assert waits(made(None), 13) == expected
-    assert made(None) is DEFAULT_CADENCE
-    assert DEFAULT_CADENCE.wait(10**9, RUNNING) == 20
+@pytest.mark.parametrize("factory", [None, backoff.expo, functools.partial(backoff.fibo, max_value=3)])
+def test_what_makes_a_generator_is_taken_as_it_is(factory: Any) -> None:
+    assert check_backoff(factory) is factory
 
 
-def test_steps_keep_to_their_last_wait() -> None:
-    assert waits(Steps((3.0, 1.0)), 4) == [3, 1, 1, 1]
+@pytest.mark.behaviour("B11", "B13")
+def test_a_token_that_claims_any_number_of_looks_costs_no_more_than_a_thousand_waits() -> None:
+    taken = 0
+
+    def counting() -> Generator[Any, Any, None]:
+        nonlocal taken
+        yield
+        while True:
+            taken += 1
+            yield taken
+
+    assert made(counting).wait(2**31, RUNNING) == 1_000
+    assert taken == 1_000
 
 
 @pytest.mark.behaviour("B13")
@@ -232,44 +240,44 @@ def test_jitter_is_spread_evenly_to_either_side(random: float, wait: float) -> N
     assert jittered(10.0, random) == pytest.approx(wait)
 
 
-@pytest.mark.behaviour("B10")
+class Looks:
+    """A forecast of looks at these ages."""
+
+    def __init__(self, *ages: float) -> None:
+        self.ages = ages
+
+    def next_look(self, age: float) -> float:
+        return next(look for look in self.ages if look > age)
+
+    def when_worth(self, seen: float, level: int) -> float:
+        return math.inf
+
+
 @pytest.mark.parametrize(
-    "due, now, deadline, lead, poll_at",
+    "ages, random, wait",
     [
-        (10, 0, None, 1, 10),
-        (10, 0, 20, 1, 10),
-        (10, 0, 11, 1, 10),
-        (10, 0, 10.5, 1, 9.5),
-        (10, 0, 10, 1, 9),
-        (100, 0, 10, 1, 9),
-        (math.inf, 0, 10, 1, 9),
-        (10, 8, 10, 1, 9),
-        (10, 9, 10, 1, 10),
-        (10, 9.5, 10, 1, 10),
-        (9.7, 9.2, 10, 1, 9.7),
-        (10, 0, 0.5, 1, 10),
+        ((10.0, 30.0), 0.5, 10.0),
+        ((10.0, 30.0), 0.0, 9.0),  # a tenth of 10, which is less than 20
+        ((10.0, 30.0), 0.75, 10.5),
+        ((10.0, 12.0), 0.0, 9.8),  # a tenth of 2
+        ((10.0, 12.0), 0.75, 10.1),
+        ((0.001, 30.0), 0.5, 0.02),
     ],
 )
-def test_the_last_wait_is_clipped_so_that_a_last_poll_lands_before_the_deadline(
-    due: float, now: float, deadline: float | None, lead: float, poll_at: float
+@pytest.mark.behaviour("B13")
+def test_a_look_by_a_forecast_is_spread_by_what_lies_between_looks(
+    ages: tuple[float, ...], random: float, wait: float
 ) -> None:
-    assert clip(due, now, deadline, lead) == poll_at
+    assert wait_by(Looks(*ages), 0.0, random) == pytest.approx(wait)
 
 
-@pytest.mark.behaviour("B10")
-@given(
-    now=st.floats(0, 1e6),
-    wait=st.floats(0, 1e6),
-    left=st.floats(0, 1e6),
-    lead=st.floats(0.02, 60),
-)
+@pytest.mark.behaviour("B13")
+@given(age=st.floats(0, 1e5), random=st.floats(0, 1, exclude_max=True), expected=st.none() | st.floats(0.1, 1e5))
 @MANY
-def test_clipping_never_delays_a_poll_and_never_makes_it_overdue(
-    now: float, wait: float, left: float, lead: float
+def test_a_wait_by_a_forecast_is_near_what_it_says_and_never_nothing(
+    age: float, random: float, expected: float | None
 ) -> None:
-    due, deadline = now + wait, now + left
-    poll_at = clip(due, now, deadline, lead)
-    assert now <= poll_at <= due
-    assert poll_at == due or poll_at == deadline - lead
-    if deadline - lead > now:
-        assert poll_at <= deadline - lead
+    forecast = PLAIN if expected is None else around(expected)
+    wait = wait_by(forecast, age, random)
+    planned = forecast.next_look(age) - age
+    assert max(0.02, 0.9 * planned - 1e-9) <= wait <= max(0.02, 1.1 * planned + 1e-9)

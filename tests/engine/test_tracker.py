@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lro_poller.engine.cadence import Steps
+from lro_poller.engine.forecast import PLAIN, around
 from lro_poller.engine.tracker import LIFE, Effect, Errand, Event, State, Tracker
 from lro_poller.engine.verdict import Ended, Refused, Running, Setback, Unauthorized, Verdict
 from lro_poller.errors import LroError, PollError
@@ -45,13 +44,15 @@ REPLIES: dict[Event, Verdict] = {
 replies = st.sampled_from(list(REPLIES.values()))
 
 
-@dataclass
+NOW = 107.0
+
+
+@dataclass(eq=False)
 class Waiter:
     """Somebody who waits until a deadline and is told nothing here."""
 
-    deadline: float | None
+    deadline: float | None = None
     submitted: float = 0.0
-    ticket: int = 0
 
     def _see(self, operation: Operation) -> None: ...
     def _finish(self, operation: Operation, now: float) -> None: ...
@@ -59,7 +60,7 @@ class Waiter:
 
 
 def make(max_failures: int | None = None) -> Tracker:
-    return Tracker(NAME, Steps((1.0,)), 100.0, max_failures)
+    return Tracker(NAME, 100.0, PLAIN, max_failures)
 
 
 def expected(state: State, event: Event) -> tuple[State, Effect]:
@@ -90,7 +91,7 @@ def polled(tracker: Tracker, *verdicts: Verdict) -> list[Effect]:
     effects = []
     for verdict in verdicts:
         tracker.on(Event.START)
-        effects.append(tracker.hear(verdict))
+        effects.append(tracker.hear(verdict, NOW))
     return effects
 
 
@@ -159,7 +160,7 @@ def test_under_any_order_of_replies_the_counts_are_right(verdicts: list[Verdict]
         if tracker.state is State.ENDED:
             break
         tracker.on(Event.START)
-        tracker.hear(verdict)
+        tracker.hear(verdict, NOW)
         heard.append(verdict)
     good = [verdict for verdict in heard if isinstance(verdict, Running | Ended)]
     since = heard[max((at for at, verdict in enumerate(heard) if verdict in good), default=-1) + 1 :]
@@ -225,14 +226,14 @@ def test_a_wake_while_a_poll_is_under_way_makes_one_more_poll_at_once() -> None:
     tracker = make()
     tracker.on(Event.START)
     assert [tracker.on(Event.WAKE) for _ in range(3)] == [Effect.NOTHING] * 3
-    assert tracker.hear(Running(PENDING, 0.0)) is Effect.HURRY
+    assert tracker.hear(Running(PENDING, 0.0), NOW) is Effect.HURRY
     assert polled(tracker, Running(PENDING, 0.0)) == [Effect.PARK]
 
 
 @pytest.mark.behaviour("B15", "B16")
 def test_a_wake_does_not_hurry_a_retry() -> None:
     tracker = brought_to(State.RECALLED)
-    assert tracker.hear(Setback(ERROR)) is Effect.RETRY
+    assert tracker.hear(Setback(ERROR), NOW) is Effect.RETRY
 
 
 @pytest.mark.behaviour("B2", "B20")
@@ -243,8 +244,8 @@ def test_a_reply_that_comes_late_revives_nothing(end: Verdict | None, verdict: V
     if end is None:
         tracker.on(Event.ABANDON)
     else:
-        tracker.hear(end)
-    assert tracker.hear(verdict) is Effect.NOTHING
+        tracker.hear(end, NOW)
+    assert tracker.hear(verdict, NOW) is Effect.NOTHING
     assert (tracker.state, tracker.polls) == (State.ENDED, 1)
 
 
@@ -252,37 +253,117 @@ def test_a_reply_that_comes_late_revives_nothing(end: Verdict | None, verdict: V
 @pytest.mark.parametrize("verdict", REPLIES.values(), ids=lambda verdict: type(verdict).__name__)
 def test_a_reply_that_comes_late_changes_nothing(verdict: Verdict) -> None:
     tracker = brought_to(State.POLLING)
-    tracker.hear(Ended(Operation(NAME, True, None, b'{"done": true}', None, None)))
+    tracker.hear(Ended(Operation(NAME, True, None, b'{"done": true}', None, None)), NOW)
     before = facts(tracker)
-    tracker.hear(verdict)
+    tracker.hear(verdict, NOW)
     assert facts(tracker) == before
 
 
 @pytest.mark.behaviour("B10")
 @pytest.mark.parametrize(
-    "deadlines, earliest",
+    "spans, now, lead, look",
     [
-        ([], None),
-        ([None], None),
-        ([None, None], None),
-        ([5.0], 5.0),
-        ([None, 7.0, 5.0, 9.0], 5.0),
-        ([math.inf], math.inf),
+        ([], 0.0, 1.0, None),
+        ([None, None], 0.0, 1.0, None),
+        ([100.0], 0.0, 1.0, 99.0),
+        ([100.0], 0.0, 30.0, 90.0),  # a tenth of the wait at the most
+        ([1.0], 0.0, 0.02, 0.98),
+        ([None, 70.0, 50.0, 90.0], 0.0, 1.0, 49.0),
+        ([70.0, 50.0], 49.0, 1.0, 69.0),  # too late for the first of them
+        ([70.0, 50.0], 60.0, 1.0, 69.0),
+        ([50.0], 49.0, 1.0, None),
+        ([50.0], 60.0, 1.0, None),
     ],
 )
-def test_the_earliest_deadline_is_that_of_whoever_stops_waiting_first(
-    deadlines: list[float | None], earliest: float | None
+def test_the_last_look_is_before_the_first_deadline_that_still_allows_one(
+    spans: list[float | None], now: float, lead: float, look: float | None
 ) -> None:
     tracker = make()
-    tracker.audience = tuple(Waiter(deadline) for deadline in deadlines)
-    assert tracker.earliest_deadline() == earliest
+    for span in spans:
+        tracker.join(Waiter(span))
+    assert tracker.last_look(now, lead) == look
+
+
+@pytest.mark.behaviour("B10")
+@given(
+    waits=st.lists(st.tuples(st.floats(0, 1e6), st.floats(1e-3, 1e6)), max_size=5),
+    now=st.floats(0, 1e6),
+    lead=st.floats(0.02, 60),
+)
+@MANY
+def test_a_last_look_lies_ahead_and_before_a_deadline(
+    waits: list[tuple[float, float]], now: float, lead: float
+) -> None:
+    tracker = make()
+    for submitted, span in waits:
+        tracker.join(Waiter(submitted + span, submitted))
+    look = tracker.last_look(now, lead)
+    if look is not None:
+        assert now < look
+        assert any(look < submitted + span for submitted, span in waits)
+
+
+@pytest.mark.behaviour("B7", "B20")
+@given(script=st.lists(st.tuples(st.booleans(), st.integers(0, 4)), max_size=30))
+@MANY
+def test_whoever_joins_is_in_the_audience_until_leaving(script: list[tuple[bool, int]]) -> None:
+    tracker, waiters = make(), [Waiter() for _ in range(5)]
+    there: list[Waiter] = []
+    for joins, number in script:
+        who = waiters[number]
+        if not joins:
+            there = [other for other in there if other is not who]
+            assert tracker.leave(who) is bool(there)
+        elif who not in there:
+            there.append(who)
+            tracker.join(who)
+        assert sorted(map(id, tracker.audience())) == sorted(map(id, there))
+    assert set(tracker.dismiss()) == set(there)
+    assert (tracker.audience(), tracker.dismiss(), tracker.last_look(0.0, 1.0)) == ((), (), None)
+
+
+@pytest.mark.behaviour("B14")
+@pytest.mark.parametrize(
+    "verdict, not_before",
+    [
+        (Running(PENDING, 30.0), NOW + 30.0),
+        (Running(PENDING, 0.0), NOW),
+        (Setback(ERROR, 12.0), NOW + 12.0),
+        (Unauthorized(ERROR), NOW),
+        (Ended(DONE), NOW),
+    ],
+)
+def test_it_is_left_alone_for_as_long_as_the_service_asks(verdict: Verdict, not_before: float) -> None:
+    tracker = make()
+    polled(tracker, verdict)
+    assert tracker.not_before == not_before
+
+
+def test_what_was_asked_for_earlier_does_not_count_after_the_next_reply() -> None:
+    tracker = make()
+    polled(tracker, Running(PENDING, 900.0), Running(PENDING, 0.0))
+    assert tracker.not_before == NOW
+
+
+def test_it_is_known_when_it_was_last_seen_running() -> None:
+    tracker = make()
+    polled(tracker, Setback(ERROR))
+    assert (tracker.began, tracker.seen) == (100.0, 100.0)
+    polled(tracker, Running(PENDING, 0.0))
+    assert tracker.seen == NOW
+    tracker.on(Event.START)
+    tracker.hear(Ended(DONE), NOW + 5)
+    assert tracker.seen == NOW
 
 
 def test_a_new_tracker_is_parked_and_knows_nothing() -> None:
     tracker = make()
     assert (tracker.name, tracker.state, tracker.submitted) == (NAME, State.PARKED, 100.0)
-    assert (tracker.polls, tracker.sightings, tracker.failures, tracker.ticket) == (0, 0, 0, 0)
-    assert (tracker.operation, tracker.error, tracker.audience) == (None, None, ())
+    assert (tracker.polls, tracker.sightings, tracker.failures) == (0, 0, 0)
+    assert (tracker.ticket, tracker.level, tracker.due, tracker.not_before) == (0, -1, 100.0, 100.0)
+    assert (tracker.operation, tracker.error, tracker.audience(), tracker.kind) == (None, None, (), None)
+    forecast = around(5.0)
+    assert Tracker(NAME, 0.0, forecast).forecast is forecast
 
 
 @pytest.mark.behaviour("B26")

@@ -19,6 +19,7 @@ from lro_poller.engine.verdict import (
     Setback,
     Unauthorized,
     Verdict,
+    acknowledge,
     judge,
     judge_fault,
     retry_after,
@@ -494,6 +495,14 @@ def test_the_error_of_no_reply_has_its_reason_and_its_cause_and_no_status(fault:
         None,
     )
     assert error.__cause__ is cause
+
+
+@pytest.mark.behaviour("B12")
+@pytest.mark.parametrize("body", [b"", b"{}", b"<html>", b"[" * 100_000])
+def test_that_a_request_was_accepted_is_all_its_reply_says(body: bytes) -> None:
+    verdict = judge(SERVICE, NAME, Reply(200, {}, body), read=acknowledge)
+    assert verdict == Ended(acknowledge(NAME, body))
+    assert (acknowledge(NAME, body).done, acknowledge(NAME, body).response) == (True, None)
 
 
 def test_every_kind_of_fault_is_judged() -> None:

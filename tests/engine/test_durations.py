@@ -1,0 +1,222 @@
+"""What is believed of the next duration, from intervals that looks have left of those before."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lro_poller.engine.durations import PRIOR, Durations
+from lro_poller.engine.outlook import AGES, interpolate
+
+MANY = settings(max_examples=40, deadline=None, derandomize=True)
+
+
+def log_normal(median: float, sigma: float, count: int, seed: int = 5) -> list[float]:
+    source = random.Random(seed)
+    return [median * math.exp(sigma * source.gauss(0, 1)) for _ in range(count)]
+
+
+@dataclass(eq=False)
+class Running:
+    """An operation as it is followed."""
+
+    began: float
+    seen: float
+
+
+def observe(learned: Durations, low: float, high: float) -> None:
+    """One operation after another, each looked at so that its duration lies between `low` and `high`."""
+    operation = Running(float(learned.seen), float(learned.seen))
+    learned.follow(operation)
+    operation.seen += low
+    if high == math.inf:
+        learned.lose(operation)
+    else:
+        learned.end(operation, operation.began + high)
+
+
+def seen_by_looks(durations: Iterable[float], every: float = 1.3) -> Durations:
+    """What is remembered of durations that were looked at in steps of a share of the age, as looks are."""
+    learned = Durations()
+    for duration in durations:
+        low, high = 0.0, 1.0
+        while high < duration:
+            low, high = high, high * every
+        observe(learned, low, high)
+        if learned.seen % 8 == 0:
+            learned.survival()  # as a poller plans again now and then
+    return learned
+
+
+def quantile(survival: Sequence[float], share: float) -> float:
+    return AGES[bisect_left(survival, share - 1, key=lambda value: -value)]
+
+
+def median(survival: Sequence[float]) -> float:
+    return quantile(survival, 0.5)
+
+
+def check(survival: Sequence[float]) -> None:
+    """It is a survival function, and nothing is ruled out."""
+    assert len(survival) == len(AGES)
+    assert survival[0] == pytest.approx(1.0)
+    assert all(0.0 <= after <= before + 1e-12 for before, after in itertools.pairwise(survival))
+    assert survival[-1] > 0.0
+
+
+def test_before_anything_was_seen_half_take_longer_than_thirty_seconds() -> None:
+    assert Durations().survival() is PRIOR
+    assert interpolate(PRIOR, 30.0) == pytest.approx(0.5, abs=0.01)
+    check(PRIOR)
+
+
+@pytest.mark.parametrize("middle", [3.0, 40.0, 900.0])
+def test_a_log_normal_is_learned_from_looks_that_saw_intervals(middle: float) -> None:
+    survival = seen_by_looks(log_normal(middle, 0.5, 300)).survival()
+    check(survival)
+    for deviations, share in [(-1.28, 0.9), (-0.67, 0.75), (0.0, 0.5), (0.67, 0.25), (1.28, 0.1)]:
+        assert interpolate(survival, middle * math.exp(0.5 * deviations)) == pytest.approx(share, abs=0.08)
+
+
+def test_the_first_few_already_count() -> None:
+    survival = seen_by_looks(log_normal(300.0, 0.2, 5)).survival()
+    assert 200 < median(survival) < 450
+    assert interpolate(survival, 100.0) > 2 * interpolate(PRIOR, 100.0)
+
+
+def test_those_that_were_lost_sight_of_count_as_longer() -> None:
+    full, cut = Durations(), Durations()
+    for duration in log_normal(60.0, 0.5, 200):
+        observe(full, duration, duration)
+        if duration < 60.0:
+            observe(cut, duration, duration)
+        else:
+            observe(cut, 60.0, math.inf)
+    for learned in (full, cut):
+        check(learned.survival())
+    assert interpolate(cut.survival(), 55.0) == pytest.approx(interpolate(full.survival(), 55.0), abs=0.1)
+    short = Durations()
+    for duration in log_normal(60.0, 0.5, 200):
+        if duration < 60.0:
+            observe(short, duration, duration)
+    assert interpolate(short.survival(), 55.0) < interpolate(cut.survival(), 55.0) / 2
+
+
+@pytest.mark.parametrize("factor", [3.0, 1 / 3])
+def test_a_shift_by_a_factor_of_three_is_believed_within_a_few_dozen(factor: float) -> None:
+    learned = seen_by_looks(log_normal(60.0, 0.3, 400))
+    assert median(learned.survival()) == pytest.approx(60.0, rel=0.15)
+    for duration in log_normal(60.0 * factor, 0.3, 36, seed=6):
+        observe(learned, duration * 0.9, duration * 1.1)
+        learned.survival()
+    assert median(learned.survival()) == pytest.approx(60.0 * factor, rel=0.3)
+
+
+def test_one_that_took_a_year_changes_little() -> None:
+    learned = seen_by_looks(log_normal(60.0, 0.3, 100))
+    before = learned.survival()
+    observe(learned, 365 * 86_400.0, 365 * 86_400.0)
+    after = learned.survival()
+    check(after)
+    assert median(after) == pytest.approx(median(before), rel=0.1)
+    assert max(abs(one - other) for one, other in zip(before, after, strict=True)) < 0.15
+
+
+@pytest.mark.parametrize("duration", [0.0, 0.01, 0.05, 7.0, 3600.0, 1e9])
+@pytest.mark.parametrize("count", [1, 2, 50])
+def test_durations_that_are_all_equal_are_foretold_sharply(duration: float, count: int) -> None:
+    learned = Durations()
+    for _ in range(count):
+        observe(learned, duration, duration)
+        check(learned.survival())
+    if count == 50:
+        within = min(duration, AGES[-1])
+        assert interpolate(learned.survival(), within * 0.8) > 0.9 or duration <= 0.05
+        assert interpolate(learned.survival(), within * 1.2 + 0.06) < 0.1 or duration > AGES[-1]
+
+
+@pytest.mark.parametrize("count", [20, 400])
+def test_those_that_come_from_elsewhere_are_believed_as_if_they_had_been_foretold(count: int) -> None:
+    learned = Durations()
+    for duration in log_normal(500.0, 0.2, count):
+        learned.add(duration, duration)
+    assert learned.seen == count
+    assert interpolate(learned.survival(), 250.0) > 0.85
+    for duration in log_normal(5.0, 0.2, 400):
+        learned.add(duration, duration)
+    assert median(learned.survival()) == pytest.approx(5.0, rel=0.15)
+
+
+def test_nothing_is_ruled_out_for_ever() -> None:
+    learned = Durations()
+    for _ in range(1_000):
+        observe(learned, 5.0, 5.0)
+    assert interpolate(learned.survival(), 50.0) > 1e-5
+
+
+def test_what_is_remembered_is_bounded_and_the_oldest_goes_first() -> None:
+    learned = Durations()
+    for number in range(5_000):
+        observe(learned, float(number), float(number))
+    assert (learned.seen, len(learned.intervals())) == (5_000, 1_000)
+    assert AGES[learned.intervals()[0][0]] > 3_500
+
+
+def test_remembered_intervals_are_taken_up_again() -> None:
+    learned = seen_by_looks(log_normal(60.0, 0.3, 50))
+    again = Durations()
+    for first, last in learned.intervals():
+        again.add(AGES[first], AGES[last])
+    assert again.intervals() == learned.intervals()
+    assert median(again.survival()) == pytest.approx(60.0, rel=0.2)
+
+
+def test_of_operations_that_began_together_those_that_still_run_count_too() -> None:
+    """Forty seconds on, a third of them has ended: who counts those alone expects half of what it takes."""
+    learned, now, took = Durations(), 40.0, log_normal(60.0, 0.6, 200)
+    for duration in took:
+        operation = Running(0.0, 0.0)
+        learned.follow(operation)
+        operation.seen = min(duration, now) * 0.9
+        if duration < now:
+            learned.end(operation, duration)
+    ended = sum(duration < now for duration in took)
+    assert learned.seen == ended
+    assert interpolate(learned.survival(), 35.0) == pytest.approx(
+        sum(duration > 35.0 for duration in took) / len(took), abs=0.08
+    )
+
+
+def test_when_more_run_than_can_be_followed_some_are_left_out() -> None:
+    learned = Durations()
+    running = [Running(float(number), float(number)) for number in range(2_000)]
+    for operation in running:
+        learned.follow(operation)
+    assert learned.seen == (2_000 - 256) // 8  # each in place of one that is not followed any more
+    for operation in running:
+        learned.end(operation, operation.began + 5)
+    assert learned.seen == (2_000 - 256) // 8 + 256
+
+
+@given(
+    looks=st.lists(
+        st.tuples(st.floats(0, 1e8) | st.sampled_from(list(AGES)), st.floats(0, 1e8) | st.just(math.inf)),
+        min_size=1,
+        max_size=30,
+    )
+)
+@MANY
+def test_whatever_was_seen_makes_a_survival_function(looks: list[tuple[float, float]]) -> None:
+    learned = Durations()
+    for low, more in looks:
+        observe(learned, low, low + more)
+        check(learned.survival())
+    assert all(0 <= first < last < len(AGES) for first, last in learned.intervals())

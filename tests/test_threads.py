@@ -1,0 +1,121 @@
+"""Blocking work in threads: what it returns and raises, and that nobody has to wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+import warnings
+from typing import Any
+
+import pytest
+
+from lro_poller.threads import in_daemon_thread
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """The real clock: a jumping one would outrun the threads."""
+    return "asyncio", {}
+
+
+def raising(error: BaseException) -> Any:
+    def work() -> None:
+        raise error
+
+    return work
+
+
+@pytest.mark.behaviour("B28")
+async def test_it_returns_what_the_function_returns_from_a_thread_that_ends_with_the_process() -> None:
+    thread = await in_daemon_thread(threading.current_thread)
+    assert thread is not threading.current_thread()
+    assert thread.daemon
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyError("k"), OSError(5, "io")])
+async def test_it_raises_what_the_function_raises(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught:
+        await in_daemon_thread(raising(error))
+    assert caught.value is error
+
+
+@pytest.mark.behaviour("B19")
+async def test_a_stop_iteration_is_an_error_and_no_end_of_a_coroutine() -> None:
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await in_daemon_thread(raising(StopIteration(5)))
+
+
+@pytest.mark.behaviour("B28")
+async def test_the_loop_runs_on_while_the_function_blocks() -> None:
+    gate = threading.Event()
+    task = asyncio.ensure_future(in_daemon_thread(lambda: gate.wait(10)))
+    await asyncio.sleep(0)
+    assert not task.done()
+    gate.set()
+    assert await task
+
+
+@pytest.mark.behaviour("B22", "B28")
+@pytest.mark.parametrize("fails", [True, False])
+async def test_whoever_is_cancelled_leaves_the_thread_behind(fails: bool) -> None:
+    gate, left = threading.Event(), threading.Event()
+
+    def work() -> None:
+        gate.wait(10)
+        left.set()
+        if fails:
+            raise ValueError
+
+    task = asyncio.ensure_future(in_daemon_thread(work))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not left.is_set()
+    gate.set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        await in_daemon_thread(lambda: left.wait(10))
+        await asyncio.sleep(0)  # in which the late answer is delivered to nobody
+
+
+@pytest.mark.behaviour("B21")
+@pytest.mark.parametrize("fails", [True, False])
+def test_an_answer_that_comes_when_the_loop_is_closed_is_dropped(fails: bool) -> None:
+    gate, threads = threading.Event(), list[threading.Thread]()
+
+    def work() -> None:
+        threads.append(threading.current_thread())
+        gate.wait(10)
+        if fails:
+            raise ValueError
+
+    async def main() -> None:
+        task = asyncio.ensure_future(in_daemon_thread(work))
+        while not threads:
+            await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(main())
+    gate.set()
+    threads[0].join(10)  # pytest fails the test for an exception in a thread
+    assert not threads[0].is_alive()
+
+
+@pytest.mark.behaviour("B21", "B28")
+def test_a_process_ends_while_a_thread_hangs() -> None:
+    script = """
+import asyncio, threading
+from lro_poller.threads import in_daemon_thread
+async def main():
+    try:
+        async with asyncio.timeout(0.1):
+            await in_daemon_thread(threading.Event().wait)
+    except TimeoutError:
+        print("left")
+asyncio.run(main())
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert (ended.stdout, ended.stderr) == ("left\n", "")
