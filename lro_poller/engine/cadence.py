@@ -23,9 +23,8 @@ BackoffFactory: TypeAlias = Callable[[], Generator[Any, Any, None]]
 JITTER = 0.1
 """Each wait is spread by this share to either side. Wider jitter costs lateness and saves no poll."""
 
-
-_VENTURE = 0.4
-_RARELY = 7
+_VENTURE = 0.4  # the same, for the few looks by a forecast that are there to learn from
+_RARELY = 7  # exponent: one look in ten is moved by a fifth of that, or more
 _SHORTEST_WAIT = 0.02  # seconds between two looks by a forecast
 
 _MOST_TAKEN = 1000  # waits; a generator has long come to its longest by then, and a token may claim any number
@@ -103,7 +102,8 @@ def wait_by(forecast: Forecast, age: float, random: float) -> float:
     """Seconds to wait for the next look by a forecast, after one at `age`.
 
     Spread by a share of what lies between this look and the one after it, if that is shorter: where
-    looks stand close together, each has its moment.
+    looks stand close together, each has its moment. Seldom it is spread far: looks that always come at
+    the same age would never tell when ends happen.
     """
     look = forecast.next_look(age)
     room = min(look - age, forecast.next_look(look) - look)

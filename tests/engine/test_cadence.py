@@ -257,10 +257,11 @@ class Looks:
     "ages, random, wait",
     [
         ((10.0, 30.0), 0.5, 10.0),
-        ((10.0, 30.0), 0.0, 9.0),  # a tenth of 10, which is less than 20
-        ((10.0, 30.0), 0.75, 10.5),
-        ((10.0, 12.0), 0.0, 9.8),  # a tenth of 2
-        ((10.0, 12.0), 0.75, 10.1),
+        ((10.0, 30.0), 0.75, 10.5),  # a tenth of 10, which is less than 20
+        ((10.0, 30.0), 0.25, 9.5),
+        ((10.0, 30.0), 0.0, 5.0),  # seldom as far as half of it
+        ((10.0, 12.0), 0.75, 10.1),  # a tenth of 2
+        ((10.0, 12.0), 0.0, 9.0),
         ((0.001, 30.0), 0.5, 0.02),
     ],
 )
@@ -268,7 +269,7 @@ class Looks:
 def test_a_look_by_a_forecast_is_spread_by_what_lies_between_looks(
     ages: tuple[float, ...], random: float, wait: float
 ) -> None:
-    assert wait_by(Looks(*ages), 0.0, random) == pytest.approx(wait)
+    assert wait_by(Looks(*ages), 0.0, random) == pytest.approx(wait, rel=0.01)
 
 
 @pytest.mark.behaviour("B13")
@@ -280,4 +281,4 @@ def test_a_wait_by_a_forecast_is_near_what_it_says_and_never_nothing(
     forecast = PLAIN if expected is None else around(expected)
     wait = wait_by(forecast, age, random)
     planned = forecast.next_look(age) - age
-    assert max(0.02, 0.9 * planned - 1e-9) <= wait <= max(0.02, 1.1 * planned + 1e-9)
+    assert max(0.02, 0.5 * planned - 1e-9) <= wait <= max(0.02, 1.5 * planned + 1e-9)
