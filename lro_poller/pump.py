@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import logging
 import math
 from typing import Protocol
@@ -177,9 +178,18 @@ class Pump:
         if not self._admit(worker):
             return False
         task = self._loop.create_task(self._work(worker), name="lro-poller worker", context=self._context.copy())
+        worker.task = task
         self._workers.add(task)
-        task.add_done_callback(self._workers.discard)
+        task.add_done_callback(functools.partial(self._bury, worker))
         return True
+
+    def _bury(self, worker: _Worker, task: asyncio.Task[None]) -> None:
+        """The task of `worker` has ended; should it have been cancelled before it began, its poll has not."""
+        self._workers.discard(task)
+        tracker = worker.tracker
+        if tracker is not None and self._land(worker, tracker):
+            self._host.settle(tracker, _cancelled(tracker))
+            self.arm()
 
     # Turns.
 
@@ -225,7 +235,7 @@ class Pump:
     # A worker.
 
     async def _work(self, worker: _Worker) -> None:
-        worker.task = asyncio.current_task()  # which whoever made it does not know yet, should it have started eagerly
+        worker.task = asyncio.current_task()  # for one that starts eagerly, before whoever made it has the task
         try:
             while (tracker := worker.tracker) is not None:
                 verdict = await self._poll(worker, tracker)
@@ -248,15 +258,13 @@ class Pump:
             verdict = await self._fetch_token(worker, tracker) if self._scout is tracker else None
             return verdict if verdict is not None else await self._sender.ask(tracker)
         except BaseException as error:
-            cancelled = isinstance(error, asyncio.CancelledError)
             assert worker.task is not None
-            if cancelled and worker.cut and worker.task.uncancel() == 0:
+            if worker.cut and isinstance(error, asyncio.CancelledError) and worker.task.uncancel() == 0:
                 worker.cut = False
                 return None
             # Somebody cancels every task there is, or ends the program. Nothing may be left with nobody to poll it.
             if self._land(worker, tracker) and not self._loop.is_closed():
-                why = "the poll was cancelled from outside" if cancelled else f"{type(error).__name__} in the poll"
-                self._host.settle(tracker, Setback(PollError(tracker.name, why)))
+                self._host.settle(tracker, _cancelled(tracker))
             raise
 
     async def _fetch_token(self, worker: _Worker, tracker: Tracker) -> Verdict | None:
@@ -276,3 +284,7 @@ class Pump:
             await asyncio.sleep(wait)
             if not self._budget.halted(self._loop.time()):
                 return
+
+
+def _cancelled(tracker: Tracker) -> Verdict:
+    return Setback(PollError(tracker.name, "the poll was cancelled from outside"))

@@ -66,9 +66,17 @@ class Queue(Generic[T]):
         self._schedule.put(item, when)
 
     def put_first(self, item: T) -> None:
-        """Makes `item` due now, before all that nobody has asked to see now."""
-        self.remove(item)
-        self._due[item] = None
+        """Makes `item` due now, before all that nobody has asked to see now.
+
+        One that is due already keeps its place among those that are: asking again and again puts nobody off.
+        """
+        if item.level == _URGENT:
+            return
+        if item.level >= 0:
+            del self._levels[item.level][item]
+        else:
+            self._due[item] = None
+        self._schedule.remove(item)
         self._enter(item, _URGENT)
 
     def remove(self, item: T) -> None:
