@@ -105,6 +105,8 @@ _ROWS = [[LIFE[state][event] for event in Event] for state in State]  # the same
 
 _LARGEST_LEAD = 0.1  # of a wait: however slow the service is, a last poll is not made long before the deadline
 
+_LOOKS_APART = 0.02  # seconds between two last polls, at the least
+
 _EVENT_OF = {Running: Event.RUNNING, Ended: Event.FINISHED, Refused: Event.REFUSED}
 
 
@@ -237,10 +239,12 @@ class Tracker:
     def last_look(self, now: float, lead: float) -> float | None:
         """When the last poll has to start that is to end before the first deadline that still allows one.
 
+        One that was made just before serves as well: of many deadlines, each in turn would be looked at otherwise.
+
         Args:
             lead: As of `latest_look`.
         """
-        looks = [look for who in self.audience() if now < (look := latest_look(who, lead)) < math.inf]
+        looks = [look for who in self.audience() if now + _LOOKS_APART < (look := latest_look(who, lead)) < math.inf]
         return min(looks, default=None)
 
     # What happens to it.
