@@ -64,7 +64,7 @@ def decode_response(operation: Operation, decoder: Decoder | None) -> Any:
         return operation.response if decoder is None else decoder(operation)
     except _UnfitError as error:
         failure, cause = DecodeError(operation, str(error)), None
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # cancelling is not a decoder's to do, and others wait for the same response
         failure, cause = DecodeError(operation, type(error).__name__), error

@@ -123,29 +123,32 @@ def test_done_without_a_response_is_none_whatever_the_decoder(body: bytes, decod
 @pytest.mark.parametrize(
     "decode, response, cause",
     [
-        (AsStruct, {"n": "SECRET"}, msgspec.ValidationError),
-        (AsStruct, {"@type": GOOGLE + "protobuf.Empty"}, msgspec.ValidationError),
-        (AsDataclass, {}, msgspec.ValidationError),
-        (AsTypedDict, {"n": None}, msgspec.ValidationError),
-        (dict[str, int], {"n": "SECRET"}, msgspec.ValidationError),
-        (AsModel, {"n": "SECRET"}, pydantic.ValidationError),
-        (error_details_pb2.ErrorInfo, {"reason": 5}, Exception),
-        (Subscription, {"eventTypes": "SECRET"}, Exception),
+        (AsStruct, {"n": "SECRET"}, None),
+        (AsStruct, {"@type": GOOGLE + "protobuf.Empty"}, None),
+        (AsDataclass, {}, None),
+        (AsTypedDict, {"n": None}, None),
+        (dict[str, int], {"n": "SECRET"}, None),
+        (AsModel, {"n": "SECRET"}, None),
+        (error_details_pb2.ErrorInfo, {"reason": 5}, None),
+        (Subscription, {"eventTypes": "SECRET"}, None),
         (lambda response: response["missing"], {"n": 5}, KeyError),
         (lambda response: 1 / 0, {}, ZeroDivisionError),
         (int, {"n": "SECRET"}, TypeError),
     ],
 )
 def test_a_response_that_does_not_fit_is_an_error_that_loses_nothing(
-    decode: Any, response: Any, cause: type[Exception]
+    decode: Any, response: Any, cause: type[Exception] | None
 ) -> None:
+    """Only what a callable of the caller's own raised is chained: what a library raises quotes the body."""
     operation = succeeded(response, metadata={"m": 1})
     with pytest.raises(DecodeError) as caught:
         decode_response(operation, decoder_of(decode))
-    assert isinstance(caught.value.__cause__, cause)
+    assert isinstance(caught.value.__cause__, cause or type(None))
+    assert caught.value.__context__ is caught.value.__cause__
     assert caught.value.operation is operation
     assert json.loads(operation.raw_response or b"") == response
-    assert caught.value.reason == type(caught.value.__cause__).__name__
+    assert caught.value.reason
+    assert cause is None or caught.value.reason == cause.__name__
     assert "SECRET" not in str(caught.value)
 
 
