@@ -38,7 +38,9 @@ class OddError(BaseException):
 
 
 @pytest.mark.behaviour("B19")
-@pytest.mark.parametrize("garbage", [None, 3, "x", Reply("200", {}, b""), Reply(200, {}, None), Reply(200, None, b"{}")])  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "garbage", [None, 3, "x", Reply("200", {}, b""), Reply(200, {}, None), Reply(200, None, b"{}")]
+)  # type: ignore[arg-type]
 async def test_a_transport_that_returns_garbage_is_heard_of_at_once(garbage: Any) -> None:
     transport = Scripted(lambda name, attempt: garbage if name == "operations/a" else done())
     async with open_scripted(transport, max_in_flight=1) as poller:

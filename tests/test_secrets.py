@@ -66,7 +66,13 @@ async def fail(poller: Any, **options: Any) -> LroError:
 
 @pytest.mark.behaviour("B26")
 @pytest.mark.parametrize(
-    "error", [RefreshError("failed", {"error": SECRET}), RefreshError(SECRET, retryable=True), TransportError(SECRET), KeyError(SECRET)]  # type: ignore[no-untyped-call]
+    "error",
+    [
+        RefreshError("failed", {"error": SECRET}),
+        RefreshError(SECRET, retryable=True),
+        TransportError(SECRET),
+        KeyError(SECRET),
+    ],  # type: ignore[no-untyped-call]
 )
 async def test_what_a_token_server_answers_is_told_nowhere(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "lro_poller")
@@ -94,9 +100,7 @@ async def test_what_a_service_says_of_a_failure_is_not_logged(caplog: pytest.Log
 @pytest.mark.behaviour("B26")
 async def test_a_token_that_a_service_echoes_is_told_nowhere(caplog: pytest.LogCaptureFixture) -> None:
     body = json.dumps({"error": {"code": 403, "message": f"Bearer {SECRET} is not enough"}}).encode()
-    async with open_scripted(
-        Scripted(lambda name, attempt: Reply(403, {}, body)), credentials=Token(SECRET)
-    ) as poller:
+    async with open_scripted(Scripted(lambda name, attempt: Reply(403, {}, body)), credentials=Token(SECRET)) as poller:
         failure = await fail(poller)
     assert "is not enough" in str(failure)
     assert SECRET not in everything(failure, caplog)
@@ -149,7 +153,9 @@ async def test_a_token_server_that_fails_is_left_alone_for_a_while() -> None:
 
 
 @pytest.mark.behaviour("B20")
-@pytest.mark.parametrize("body", [b"", b"{}", b"null", b"not json", b"\xff", b'{"done": "perhaps"}', b'{"error": {"code": 5}}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"null", b"not json", b"\xff", b'{"done": "perhaps"}', b'{"error": {"code": 5}}']
+)
 async def test_whatever_is_said_to_a_cancellation_it_was_accepted(body: bytes) -> None:
     service = dataclasses.replace(WORKSPACE_EVENTS, cancellable=True)
     async with open_scripted(
