@@ -56,7 +56,8 @@ class Scripted:
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             answer = self._answer(name, self.polls(name))
-            return await answer if inspect.isawaitable(answer) else answer
+            reply: Reply = await answer if inspect.isawaitable(answer) else answer
+            return reply
         finally:
             self.in_flight -= 1
 

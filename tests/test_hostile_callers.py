@@ -63,7 +63,7 @@ async def test_a_backoff_may_cancel_its_own_future() -> None:
     futures: list[Any] = []
     transport = Scripted(after_polls(3))
     async with open_scripted(transport, max_in_flight=1) as poller:
-        futures.append(poller.submit(A, backoff=hostile(lambda: futures[0].cancel())))  # type: ignore[arg-type]
+        futures.append(poller.submit(A, backoff=hostile(lambda: futures[0].cancel() and None)))  # type: ignore[arg-type]
         assert await poller.submit(B, deadline=1000) == {"n": 4}
         assert futures[0].cancelled()
         assert transport.polls(A) == 1
@@ -220,7 +220,7 @@ async def test_a_callback_that_would_have_to_be_awaited_strands_nobody(debug: bo
     async with open_scripted(Scripted(after_polls(0))) as poller:
         futures = [poller.submit(A, deadline=500) for _ in range(3)]
         with pytest.raises(TypeError):
-            futures[0].add_done_callback(coroutine)  # type: ignore[arg-type]
+            futures[0].add_done_callback(coroutine)
         futures[1].add_done_callback(MarkedCallback())
         futures[1].add_done_callback(reported.append)
         assert [await future for future in futures] == [{"n": 1}] * 3
@@ -262,7 +262,7 @@ async def test_a_callback_may_close_the_poller_cancel_and_submit() -> None:
         for other in others:
             other.add_done_callback(submit)
         poller.submit(A).add_done_callback(close)
-        await asyncio.wait(map(asyncio.ensure_future, map(outcome, others[1:])))  # type: ignore[arg-type]
+        await asyncio.wait(map(asyncio.ensure_future, map(outcome, others[1:])))
         await closing[0]
     assert others[0].cancelled()
     assert {type(other.exception()) for other in others[1:]} == {PollerClosed}
@@ -315,7 +315,7 @@ async def test_waiting_for_many_leaves_nothing_on_the_futures_when_cancelled() -
     async with open_scripted(Scripted(lambda name, attempt: running())) as poller:
         future = poller.submit(A)
         for waiting in (poller.drain(), poller.wait_all([future])):
-            task = asyncio.ensure_future(waiting)  # type: ignore[var-annotated,arg-type]
+            task = asyncio.ensure_future(waiting)
             await asyncio.sleep(1)
             task.cancel()
             await asyncio.wait([task])
@@ -339,7 +339,7 @@ async def test_two_readers_of_what_completes_get_each_future_once_and_both_end()
 async def test_a_reader_of_what_completes_that_is_cancelled_loses_nothing() -> None:
     async with open_scripted(Scripted(after_polls(1))) as poller:
         completed = poller.as_completed([A])
-        reading = asyncio.ensure_future(completed.__anext__())  # type: ignore[var-annotated,arg-type]
+        reading = asyncio.ensure_future(completed.__anext__())
         await asyncio.sleep(0)
         reading.cancel()
         await asyncio.wait([reading])
@@ -438,7 +438,7 @@ async def test_an_errand_may_be_cancelled_at_any_moment(moment: float) -> None:
     async with open_scripted(Scripted(slow), max_in_flight=1, service=CANCELLABLE) as poller:
         first = poller.submit("operations/first")
         for errand in (poller.get(A), poller.cancel(B)):
-            task = asyncio.ensure_future(errand)  # type: ignore[var-annotated,arg-type]
+            task = asyncio.ensure_future(errand)
             await asyncio.sleep(moment)
             task.cancel()
             await asyncio.wait([task])

@@ -72,7 +72,7 @@ async def fail(poller: Any, **options: Any) -> LroError:
         RefreshError(SECRET, retryable=True),
         TransportError(SECRET),
         KeyError(SECRET),
-    ],  # type: ignore[no-untyped-call]
+    ],
 )
 async def test_what_a_token_server_answers_is_told_nowhere(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "lro_poller")
@@ -143,7 +143,7 @@ async def test_a_lone_surrogate_is_no_name(name: str) -> None:
 
 @pytest.mark.behaviour("B16", "B28")
 async def test_a_token_server_that_fails_is_left_alone_for_a_while() -> None:
-    credentials = Token(None, TransportError("down"))  # type: ignore[no-untyped-call]
+    credentials = Token(None, TransportError("down"))
     async with open_scripted(Scripted(lambda name, attempt: done()), credentials=credentials) as poller:
         futures = [poller.submit(f"operations/{number}", deadline=2.5) for number in range(50)]
         await asyncio.sleep(2.4)

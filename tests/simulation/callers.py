@@ -112,10 +112,10 @@ class Caller:
 
     def _progress(self, operation: Any) -> Any:
         said: list[Callable[[], Any]] = [
-            lambda: self._dice.random(),
+            self._dice.random,
             lambda: self._dice.choice((-1, 0, 10**400, float("nan"), "soon", True, None)),
             lambda: datetime.timedelta(seconds=self._dice.uniform(-10, 1000)),
-            lambda: datetime.datetime.max,
+            lambda: datetime.datetime.max.replace(tzinfo=datetime.UTC),
             lambda: 1 / 0,
         ]
         return self._dice.choice(said)()

@@ -34,7 +34,6 @@ from lro_poller import (
     PollError,
     PollTimeout,
 )
-
 from lro_poller.engine.queue import FAIR_TURN
 
 from .callers import EXPECTED, MANNER_WEIGHTS, MANNERS, Caller, await_and_cancel, await_outcome

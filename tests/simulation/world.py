@@ -36,6 +36,11 @@ _JUNK = (
     b'{"metadata":' + b"[" * 20_000,
     b'{"done": true, "response": {"a": 1}} trailing',
 )
+_RAISED: dict[str, BaseException] = {
+    "reset": NoReply(Fault.UNREACHABLE, "reset"),
+    "too large": NoReply(Fault.TOO_LARGE, "too large"),
+    "cancelled": asyncio.CancelledError(),
+}
 _REFUSALS = (400, 403, 404, 410, 302, 501)
 
 
@@ -163,14 +168,16 @@ class World:
             return self._error(401)
         if plot.kind == "refused" and self.loop.time() >= plot.ends:
             return self._error(plot.dice.choice(_REFUSALS))
-        if plot.dice.random() < self.fault_rate:
-            return await self._fault(plot)
+        luck = plot.dice.random()
+        if luck < self.fault_rate:
+            return await (self._fault(plot) if luck > self.fault_rate / 100 else self._garbage())
         return Reply(200, {}, plot.body(self.loop.time()))
 
+    async def _garbage(self) -> Any:
+        self._count("garbage")
+        return None
+
     async def _fault(self, plot: Plot) -> Reply:
-        if plot.dice.random() < 0.01:
-            self._count("garbage")
-            return None  # type: ignore[return-value]
         kind = plot.dice.choice(
             (
                 "cancelled",
@@ -186,15 +193,9 @@ class World:
                 "too large",
             )
         )
-        if kind == "reset":
-            self._count("reset")
-            raise NoReply(Fault.UNREACHABLE, "reset")
-        if kind == "cancelled":
-            self._count("cancelled")
-            raise asyncio.CancelledError
-        if kind == "too large":
-            self._count("too large")
-            raise NoReply(Fault.TOO_LARGE, "too large")
+        if kind in _RAISED:
+            self._count(kind)
+            raise _RAISED[kind]
         if kind == "hang":
             self._count("hang")
             await asyncio.Event().wait()
