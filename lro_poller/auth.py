@@ -89,7 +89,9 @@ class Authorizer:
             return None
         try:
             return self._look(now)
-        except Exception as error:  # the credentials are the caller's
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # the credentials are the caller's
             self._rest(CredentialsError(f"{self._kind} cannot be used: {type(error).__name__}"))
             return None
 

@@ -33,9 +33,12 @@ class Completions:
     async def __anext__(self) -> OperationFuture[Any]:
         if not self._left:
             raise StopAsyncIteration
-        future = await self._done.get()
-        self._left -= 1
-        return future
+        self._left -= 1  # before it is there: another reader may ask meanwhile
+        try:
+            return await self._done.get()
+        except asyncio.CancelledError:
+            self._left += 1
+            raise
 
 
 async def settled(futures: Iterable[OperationFuture[Any]]) -> None:

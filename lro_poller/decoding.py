@@ -9,7 +9,6 @@ places is passed on. A caller's own callable is chained whole: what it raises is
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import re
 import types
@@ -65,7 +64,9 @@ def decode_response(operation: Operation, decoder: Decoder | None) -> Any:
         return operation.response if decoder is None else decoder(operation)
     except _UnfitError as error:
         failure, cause = DecodeError(operation, str(error)), None
-    except (Exception, asyncio.CancelledError) as error:  # cancelling is not a decoder's to do
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # cancelling is not a decoder's to do, and others wait for the same response
         failure, cause = DecodeError(operation, type(error).__name__), error
     raise failure from cause  # out here, where an error that quotes the body is no context of this one
 

@@ -258,6 +258,8 @@ class OperationFuture(Generic[T_co]):
 
     def _finish(self, operation: Operation, now: float) -> None:
         """The operation is done."""
+        if self.done():
+            return  # the decoder of another one who waited for it has cancelled this
         if operation.error is not None:
             self._end(_State.FAILED, OperationError.of(operation), now)
             return
@@ -271,6 +273,8 @@ class OperationFuture(Generic[T_co]):
 
     def _fail(self, error: LroError, now: float) -> None:
         """Waiting ended with `error`."""
+        if self.done():
+            return
         # Nobody has to look at what closing did: it is what the caller asked for.
         self._end(_State.FAILED_AND_SEEN if isinstance(error, PollerClosed) else _State.FAILED, error, now)
 
@@ -294,13 +298,18 @@ class OperationFuture(Generic[T_co]):
 
     def _call_soon(self, entry: _Callback) -> None:
         callback, context = entry
-        self._host.loop.call_soon(callback, self, context=context)
+        self._host.loop.call_soon(_call, callback, self, context=context)
 
     def __del__(self) -> None:
         if getattr(self, "_state", None) is _State.FAILED and not self._host.loop.is_closed():
             self._host.loop.call_exception_handler(
                 {"message": f"the outcome of {self.name} was never retrieved", "exception": self._result}
             )
+
+
+def _call(callback: Callable[..., object], future: OperationFuture[Any]) -> None:
+    """Stands before a callback: a loop in debug mode refuses what looks like a coroutine, when that comes too late."""
+    callback(future)
 
 
 class Updates:

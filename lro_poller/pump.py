@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
+import logging
 import math
 from typing import Protocol
 
@@ -27,8 +29,12 @@ from .sender import Sender
 
 __all__ = ["Pump"]
 
+logger = logging.getLogger("lro_poller")
+
 _TIMER_SLACK = 1e-6  # seconds; a loop may ring a timer one tick of its clock early
 _DEADLINES_AT_ONCE = 200  # that pass in one step of the loop, which has other work to do
+_POLLS_AT_ONCE = 16  # that one worker makes without the loop, should the transport never wait for anything
+_LAST_POLLS = 10.0  # seconds in which polls that are cancelled have to end
 
 
 class Host(Protocol):
@@ -44,13 +50,14 @@ class Host(Protocol):
 class _Worker:
     """A task that polls one operation after another."""
 
-    __slots__ = ("began", "cut", "task", "tracker")
+    __slots__ = ("began", "cut", "polls", "task", "tracker")
 
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
         self.tracker: Tracker | None = None
         self.began = math.inf  # when its poll was sent; not before there is a token for it
         self.cut = False  # whether its poll was told to stop
+        self.polls = 0
 
 
 class Pump:
@@ -83,7 +90,7 @@ class Pump:
 
     def arm(self) -> None:
         """Sets the timer for the first thing that is to be done, soon if that is due."""
-        if self._closed:
+        if self._closed or self._loop.is_closed():
             return
         when = self._next_time()
         if self._rings_at <= when:
@@ -95,12 +102,15 @@ class Pump:
 
     def nudge(self) -> None:
         """See `Claimant`."""
-        self.arm()
+        if self._loop.is_closed() or self._scout is not None or self._queue.next_time() > self._loop.time():
+            self._leave_line()
+        else:
+            self.arm()
 
     def cut(self, tracker: Tracker) -> None:
         """Stops the poll of `tracker` that is under way."""
-        worker = self._land(tracker)
-        if worker is not None and not worker.cut:
+        worker = self._in_flight.get(tracker)
+        if worker is not None and self._land(worker, tracker):
             assert worker.task is not None
             worker.cut = True
             worker.task.cancel()
@@ -114,11 +124,13 @@ class Pump:
         self._budget.leave(self)
 
     async def aclose(self) -> None:
-        """Ends every worker."""
+        """Ends every worker. One whose transport swallows the cancellation is left behind after a while."""
         for tracker in list(self._in_flight):
             self.cut(tracker)
         if self._workers:
-            await asyncio.wait(self._workers)
+            _, deaf = await asyncio.wait(self._workers, timeout=_LAST_POLLS)
+            if deaf:
+                logger.warning("polls that went on after they were cancelled, and are left behind: %d", len(deaf))
 
     # The timer.
 
@@ -127,7 +139,10 @@ class Pump:
         when = math.inf if deadline is None else deadline
         if self._scout is None and (poll := self._queue.next_time()) < math.inf:
             now = self._loop.time()
-            when = min(when, max(poll, self._budget.next_time(now), now))
+            turn = self._budget.next_time(now, self)
+            if turn == math.inf and not self._in_line:
+                turn = now  # to get in line: nobody says when there is room to whom they do not know of
+            when = min(when, max(poll, turn, now))
         if self._in_flight:
             oldest = next(iter(self._in_flight.values()))
             when = min(when, oldest.began + self._sender.timeout)
@@ -165,8 +180,16 @@ class Pump:
         task = self._loop.create_task(self._work(worker), name="lro-poller worker", context=self._context.copy())
         worker.task = task
         self._workers.add(task)
-        task.add_done_callback(self._workers.discard)
+        task.add_done_callback(functools.partial(self._bury, worker))
         return True
+
+    def _bury(self, worker: _Worker, task: asyncio.Task[None]) -> None:
+        """The task of `worker` has ended; should it have been cancelled before it began, its poll has not."""
+        self._workers.discard(task)
+        tracker = worker.tracker
+        if tracker is not None and self._land(worker, tracker):
+            self._host.settle(tracker, _cancelled(tracker))
+            self.arm()
 
     # Turns.
 
@@ -199,23 +222,25 @@ class Pump:
             self._in_line = False
             self._budget.leave(self)
 
-    def _land(self, tracker: Tracker) -> _Worker | None:
-        """Counts a poll as over, once: when it is cut, or else when its worker is done with it."""
-        worker = self._in_flight.pop(tracker, None)
-        if worker is not None:
-            if self._scout is tracker:
-                self._scout = None
-            self._budget.finish(self)
-        return worker
+    def _land(self, worker: _Worker, tracker: Tracker) -> bool:
+        """Counts a poll as over, once: when it is cut, or else when its worker is done with it. False when it was."""
+        if self._in_flight.get(tracker) is not worker:
+            return False
+        del self._in_flight[tracker]
+        if self._scout is tracker:
+            self._scout = None
+        self._budget.finish(self)
+        return True
 
     # A worker.
 
     async def _work(self, worker: _Worker) -> None:
+        worker.task = asyncio.current_task()  # for one that starts eagerly, before whoever made it has the task
         try:
             while (tracker := worker.tracker) is not None:
                 verdict = await self._poll(worker, tracker)
                 worker.tracker = None
-                if self._land(tracker) is not None and verdict is not None:
+                if self._land(worker, tracker) and verdict is not None:
                     self._host.settle(tracker, verdict)
                 if worker.cut:
                     return  # told to stop where nothing was awaited: whatever it awaits next would be cut
@@ -226,17 +251,20 @@ class Pump:
 
     async def _poll(self, worker: _Worker, tracker: Tracker) -> Verdict | None:
         """What a poll brought; None when it was cut, and whoever did that has seen to the rest."""
+        worker.polls += 1
         try:
+            if worker.polls % _POLLS_AT_ONCE == 0:
+                await asyncio.sleep(0)
             verdict = await self._fetch_token(worker, tracker) if self._scout is tracker else None
             return verdict if verdict is not None else await self._sender.ask(tracker)
-        except asyncio.CancelledError:
+        except BaseException as error:
             assert worker.task is not None
-            if worker.cut and worker.task.uncancel() == 0:
+            if worker.cut and isinstance(error, asyncio.CancelledError) and worker.task.uncancel() == 0:
                 worker.cut = False
                 return None
-            # Somebody cancels every task there is. The operation must not be left with nobody to poll it.
-            if self._land(tracker) is not None:
-                self._host.settle(tracker, Setback(PollError(tracker.name, "the poll was cancelled from outside")))
+            # Somebody cancels every task there is, or ends the program. Nothing may be left with nobody to poll it.
+            if self._land(worker, tracker) and not self._loop.is_closed():
+                self._host.settle(tracker, _cancelled(tracker))
             raise
 
     async def _fetch_token(self, worker: _Worker, tracker: Tracker) -> Verdict | None:
@@ -244,10 +272,19 @@ class Pump:
         fault = await self._sender.fetch_token(tracker)
         if fault is not None:
             return fault
-        while (wait := self._budget.next_time(self._loop.time(), started=True) - self._loop.time()) > 0:  # noqa: ASYNC110 - time is the event
-            await asyncio.sleep(wait)
-        self._budget.take_turn(self._loop.time())
+        await self._await_turn()
         self._scout, worker.began = None, self._loop.time()
         self._in_flight[tracker] = self._in_flight.pop(tracker)
         self.arm()
         return None
+
+    async def _await_turn(self) -> None:
+        """Takes a turn, and waits for it: whoever waits first finds that other pollers have taken it."""
+        while (wait := self._budget.reserve(self._loop.time()) - self._loop.time()) > 0:
+            await asyncio.sleep(wait)
+            if not self._budget.halted(self._loop.time()):
+                return
+
+
+def _cancelled(tracker: Tracker) -> Verdict:
+    return Setback(PollError(tracker.name, "the poll was cancelled from outside"))

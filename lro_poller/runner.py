@@ -24,7 +24,7 @@ from .engine.forecast import PLAIN, Hints, History, around
 from .engine.learning import Learner
 from .engine.queue import Queue
 from .engine.retry import retry_wait
-from .engine.tracker import Effect, Errand, Event, Listener, State, Tracker
+from .engine.tracker import Effect, Errand, Event, Listener, State, Tracker, latest_look
 from .engine.verdict import Running, Setback, Verdict
 from .errors import LroError, PollerClosed, PollError, PollTimeout
 from .future import OperationFuture
@@ -100,12 +100,21 @@ class Runner:
         tracker.join(future)
         if until is not None:
             self._pump.deadlines.put(future, until)
-        if new and operation is not None:
-            self._park(tracker, now)  # it was just seen running: looking again at once would be wasted
-        elif new:
+        if not new:
+            self._look_before(tracker, future, now)
+        elif operation is None:
             self._schedule_at(tracker, now, 0.0)
+        else:
+            self._park_known(tracker, now)
         self._pump.arm()
         return future
+
+    def _park_known(self, tracker: Tracker, now: float) -> None:
+        """Schedules the first poll of an operation that was just seen running: looking at once would be wasted."""
+        try:
+            self._park(tracker, now)
+        except BaseException as error:
+            self._survive(tracker, error, now)
 
     def _tracker(self, submission: Submission, terms: Terms, now: float) -> Tracker:
         expects = PLAIN if terms.expected is None else around(terms.expected)
@@ -248,12 +257,8 @@ class Runner:
         try:
             self._account(verdict, now)
             self._follow(tracker, verdict, now)
-        except (Exception, asyncio.CancelledError) as error:
-            # A bug, of ours or in code of the caller's that runs in here: heard of on this operation's own futures.
-            logger.exception("%s: what a poll brought could not be dealt with", tracker.name)
-            failure = PollError(tracker.name, f"{type(error).__name__} in dealing with what the poll brought")
-            failure.__cause__ = error
-            self._give_up(tracker, failure, now)
+        except BaseException as error:
+            self._survive(tracker, error, now)
 
     def time_out(self, future: OperationFuture[Any]) -> None:
         """See `pump.Host`."""
@@ -266,6 +271,7 @@ class Runner:
         if choice is AtDeadline.CANCEL_AND_WAIT:
             future.deadline = now + self._cancel_grace
             self._pump.deadlines.put(future, future.deadline)
+            self._look_before(tracker, future, now)
             return
         error = PollTimeout(*self._facts(tracker, future, now))
         self.abandon(future)
@@ -298,14 +304,16 @@ class Runner:
             case Effect.PARK:
                 self._park(tracker, now)
             case Effect.RETRY:
-                self._schedule_at(tracker, now, jittered(retry_wait(tracker.failures, tracker.wait), self._random()))
+                self._rest(tracker, now, jittered(retry_wait(tracker.failures, tracker.wait), self._draw()))
             case Effect.HURRY:
                 self._hurry(tracker, now)
             case Effect.RESOLVE:
                 assert tracker.operation is not None
                 self._learner.ended(tracker, now)
-                for who in self._release(tracker):
+                self._forget(tracker)
+                for who in tracker.audience():
                     who._finish(tracker.operation, now)
+                    self._dismiss(tracker, who)  # and not before: who is next must not be lost if this one goes wrong
             case Effect.REJECT:
                 assert tracker.error is not None
                 self._fail(tracker, tracker.error, now)
@@ -320,30 +328,60 @@ class Runner:
         try:
             self._learner.saw_running(tracker)
             if tracker.backoff is None:
-                tracker.wait = wait = wait_by(tracker.forecast, now - tracker.began, self._random())
+                tracker.wait = wait = wait_by(tracker.forecast, now - tracker.began, self._draw())
             else:
                 tracker.wait = tracker.backoff.wait(tracker.sightings, operation)
-                wait = jittered(tracker.wait, self._random())
+                wait = jittered(tracker.wait, self._draw())
         except LroError as error:
             self._give_up(tracker, error, now)
             return
+        self._rest(tracker, now, wait)
+
+    def _rest(self, tracker: Tracker, now: float, wait: float) -> None:
+        """Schedules the next poll, unless code of the caller's has ended the wait or asked for a poll at once."""
         if tracker.state is State.PARKED and not tracker.ticket and tracker.level < 0:
-            # Otherwise the generator, which is the caller's code, has ended the wait or has asked for a poll at once.
             self._schedule_at(tracker, now, wait)
+
+    def _draw(self) -> float:
+        drawn = self._random()
+        if not isinstance(drawn, int | float) or not 0 <= drawn <= 1:
+            raise ValueError("the source of randomness gave no number from 0 to 1")
+        return drawn
 
     def _schedule_at(self, tracker: Tracker, now: float, wait: float) -> None:
         """Has it polled after `wait`, not before the service lets it, and once more before a deadline."""
         due = max(now + wait, tracker.not_before)
-        last = tracker.last_look(now, max(3 * self._sender.latency, _SHORTEST_LEAD))
+        last = tracker.last_look(now, self._lead())
         tracker.due = due if last is None else min(due, last)
         self._queue.put(tracker, tracker.due)
+
+    def _look_before(self, tracker: Tracker, who: Listener, now: float) -> None:
+        """Brings the next poll forward, should it lie behind the deadline of `who`."""
+        look = latest_look(who, self._lead())
+        if tracker.state is State.PARKED and tracker.ticket and tracker.level < 0 and now < look < tracker.due:
+            tracker.due = look
+            self._queue.put(tracker, look)
+
+    def _lead(self) -> float:
+        """Seconds that are kept for a poll before a deadline."""
+        return max(3 * self._sender.latency, _SHORTEST_LEAD)
 
     def _hurry(self, tracker: Tracker, now: float) -> None:
         if tracker.not_before > now:
             self._schedule_at(tracker, now, 0.0)
-        else:
-            tracker.due = now
-            self._queue.put_first(tracker)
+            return
+        if tracker.level < 0:
+            tracker.due = now  # else it has been due for a while
+        self._queue.put_first(tracker)
+
+    def _survive(self, tracker: Tracker, error: BaseException, now: float) -> None:
+        """A bug, of ours or in code of the caller's that runs in here: heard of on this operation's own futures."""
+        logger.error("%s: what was seen of it could not be dealt with", tracker.name, exc_info=error)
+        failure = PollError(tracker.name, f"{type(error).__name__} in dealing with what was seen of it")
+        failure.__cause__ = error
+        self._give_up(tracker, failure, now)
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise error
 
     def _give_up(self, tracker: Tracker, error: LroError, now: float) -> None:
         self._stop(tracker)
@@ -364,11 +402,15 @@ class Runner:
     def _release(self, tracker: Tracker) -> tuple[Listener, ...]:
         """Takes an ended operation out of the books; returns who waited for it."""
         self._forget(tracker)
-        audience = tracker.dismiss()
+        audience = tracker.audience()
         for who in audience:
-            if isinstance(who, OperationFuture):
-                self._pump.deadlines.remove(who)
+            self._dismiss(tracker, who)
         return audience
+
+    def _dismiss(self, tracker: Tracker, who: Listener) -> None:
+        tracker.leave(who)
+        if isinstance(who, OperationFuture):
+            self._pump.deadlines.remove(who)
 
     def _forget(self, tracker: Tracker) -> None:
         if self._trackers.get(tracker.name) is tracker:

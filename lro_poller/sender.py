@@ -7,6 +7,7 @@ whatever goes wrong with a request is an answer too, about that operation alone.
 from __future__ import annotations
 
 import asyncio
+import logging
 import platform
 
 from .auth import Authorizer
@@ -20,6 +21,10 @@ from .version import __version__
 from .wire import Fault, NoReply
 
 __all__ = ["Sender"]
+
+logger = logging.getLogger("lro_poller")
+
+_LAST_MOMENTS = 10.0  # seconds in which a transport has to close
 
 
 class Sender:
@@ -76,12 +81,12 @@ class Sender:
             }
             path = self._prefix + encoded + tracker.suffix
             reply = await self._transport.send(tracker.method, path, fields)
+            read = acknowledge if tracker.method == "POST" else self._service.dialect
+            verdict = judge(self._service, tracker.name, grant.censor(reply), began - tracker.submitted, read)
         except Exception as error:
             return self._explain(tracker, error)
         self._reached = True
         self.latency += (self._loop.time() - began - self.latency) / 8
-        read = acknowledge if tracker.method == "POST" else self._service.dialect
-        verdict = judge(self._service, tracker.name, grant.censor(reply), began - tracker.submitted, read)
         if isinstance(verdict, Unauthorized):
             self._authorizer.reject(grant)
         return verdict
@@ -97,7 +102,11 @@ class Sender:
         try:
             await self._authorizer.aclose()
         finally:
-            await self._transport.aclose()
+            try:
+                async with asyncio.timeout(_LAST_MOMENTS):
+                    await self._transport.aclose()
+            except TimeoutError:
+                logger.warning("the transport to %s did not close, and is left behind", self._origin)
 
     def _explain(self, tracker: Tracker, error: Exception) -> Verdict:
         """What it means that a request failed with `error`."""

@@ -29,8 +29,9 @@ async def in_daemon_thread(function: Callable[[], T]) -> T:
     def work() -> None:
         try:
             result = function()
-        except Exception as error:
-            failure = RuntimeError("StopIteration") if isinstance(error, StopIteration) else error
+        except BaseException as error:  # whatever it is, somebody waits
+            fit = isinstance(error, Exception) and not isinstance(error, StopIteration)
+            failure = error if fit else RuntimeError(type(error).__name__)
             deliver(lambda: answer.set_exception(failure))
         else:
             deliver(lambda: answer.set_result(result))

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import functools
+import subprocess
+import sys
 import threading
 import traceback
 from typing import Any
 
+import backoff
 import pytest
 from google.auth.api_key import Credentials as ApiKey
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import RefreshError, TransportError
 from google.oauth2.credentials import Credentials as StaticCredentials
 
-from lro_poller import CredentialsError, OperationPoller, PollError
+from lro_poller import Budget, CredentialsError, OperationPoller, PollError
 from lro_poller.auth import Authorizer, Grant
 from lro_poller.testing import Emulator, HttpError
 from lro_poller.wire import NoReply, Reply
+
+from .scripted import Scripted, done, open_scripted, running
 
 ORIGIN = "https://example.com"
 
@@ -108,6 +114,67 @@ async def test_a_401_to_a_token_that_cannot_be_refreshed_keeps_its_status(emulat
         with pytest.raises(PollError, match="refreshing Credentials failed") as caught:
             await poller.submit(name)
     assert caught.value.http_status == 401
+
+
+class Hanging(Tokens):
+    """A token server that never answers."""
+
+    def refresh(self, request: Any) -> None:
+        self.gate.wait(30)
+
+
+@pytest.mark.behaviour("B16", "B28")
+async def test_a_refresh_that_hangs_is_not_blamed_on_the_service() -> None:
+    credentials = Hanging(held=True)
+    async with open_scripted(
+        Scripted(lambda name, attempt: done()), credentials=credentials, poll_timeout=0.2, max_poll_failures=0
+    ) as poller:
+        with pytest.raises(PollError, match=r"no token came within 0\.2 s"):
+            await poller.submit("operations/a")
+    credentials.gate.set()
+
+
+_LEAVES_A_REFRESH_BEHIND = """
+import asyncio, time
+from lro_poller import OperationPoller, PollTimeout
+from google.auth.credentials import Credentials
+
+class Hanging(Credentials):
+    def refresh(self, request):
+        time.sleep(60)
+
+async def main():
+    async with OperationPoller(endpoint="http://127.0.0.1:1", credentials=Hanging()) as poller:
+        try:
+            await poller.submit("operations/a", deadline=0.1)
+        except PollTimeout:
+            print("ended")
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.behaviour("B21", "B28")
+def test_a_refresh_that_hangs_holds_up_no_exit() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _LEAVES_A_REFRESH_BEHIND], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert (ended.stdout, ended.stderr) == ("ended\n", "")
+
+
+@pytest.mark.behaviour("B23", "B28")
+async def test_a_poller_whose_token_came_gets_its_turn_between_those_of_others() -> None:
+    budget = Budget(32, 20.0)
+    busy, late = Scripted(lambda name, attempt: running()), Scripted(lambda name, attempt: done())
+    every_moment = functools.partial(backoff.constant, interval=0)
+    async with (
+        open_scripted(busy, budget=budget, backoff=every_moment) as one,
+        open_scripted(late, budget=budget, credentials=Tokens()) as other,
+    ):
+        for number in range(50):
+            one.submit(f"operations/{number}")
+        await asyncio.sleep(0.1)
+        assert await other.submit("operations/a", deadline=2) == {}
 
 
 @pytest.mark.behaviour("B26")

@@ -43,7 +43,7 @@ class Claimant(Protocol):
     """Who takes turns: a poller."""
 
     def nudge(self) -> None:
-        """A poll of somebody else has ended; there may be room for yours."""
+        """There may be room for a poll of yours, and you are first in line: take it, or leave the line. Never raises."""
 
 
 class Budget:
@@ -102,13 +102,14 @@ class Budget:
 
     def admit(self, now: float, who: Claimant) -> bool:
         """Starts a poll of `who`, if there is room and nobody has waited longer for it; else `who` waits in line."""
-        first = not self._in_line or next(iter(self._in_line)) is who
-        if first and self.in_flight < self.max_in_flight and self._next(now) <= now:
+        if self._is_first(who) and self.in_flight < self.max_in_flight and self._next(now) <= now:
             self._in_line.pop(who, None)
             self.in_flight += 1
             self.take_turn(now)
+            self._nudge()
             return True
         self._in_line.setdefault(who)
+        self._nudge(but=who)  # whoever is first may have nothing to poll any more, or no loop
         return False
 
     def leave(self, who: Claimant) -> None:
@@ -117,13 +118,23 @@ class Budget:
             del self._in_line[who]
             self._nudge()
 
-    def next_time(self, now: float, *, started: bool = False) -> float:
-        """When the next poll may start; `math.inf` while all that may be in flight are.
+    def next_time(self, now: float, who: Claimant | None = None) -> float:
+        """When the next poll may start; `math.inf` while all that may be in flight are, or others stand before `who`.
 
-        Args:
-            started: For a poll that is in flight, and needs only another turn.
+        Whoever stands in line is nudged when that changes.
         """
-        return self._next(now) if started or self.in_flight < self.max_in_flight else math.inf
+        free = self.in_flight < self.max_in_flight and (who is None or self._is_first(who))
+        return self._next(now) if free else math.inf
+
+    def reserve(self, now: float) -> float:
+        """Takes the next turn for a poll that is in flight already; returns when that is."""
+        when = max(self._next(now), now)
+        self.take_turn(when)
+        return when
+
+    def halted(self, now: float) -> bool:
+        """Whether nothing is polled at `now`, by what the service said."""
+        return now < self._paused_until
 
     def take_turn(self, now: float) -> None:
         """A request is sent."""
@@ -150,6 +161,9 @@ class Budget:
     def _next(self, now: float) -> float:
         spare = (self._burst - 1) / self.rate(now)
         return max(self._turn - spare, self._paused_until)
+
+    def _is_first(self, who: Claimant) -> bool:
+        return next(iter(self._in_line), who) is who
 
     def _nudge(self, but: Claimant | None = None) -> None:
         """Tells whoever is first in line that there may be room."""

@@ -13,6 +13,7 @@ ended operation are late and change nothing.
 from __future__ import annotations
 
 import enum
+import math
 from typing import Protocol
 
 from ..errors import LroError, PollError
@@ -21,7 +22,7 @@ from .cadence import Generated
 from .forecast import PLAIN, Forecast, Hints, Kind
 from .verdict import Ended, Refused, Running, Setback, Unauthorized, Verdict
 
-__all__ = ["LIFE", "Effect", "Errand", "Event", "State", "Tracker"]
+__all__ = ["LIFE", "Effect", "Errand", "Event", "State", "Tracker", "latest_look"]
 
 
 class State(enum.IntEnum):
@@ -103,6 +104,8 @@ LIFE: dict[State, dict[Event, tuple[State, Effect]]] = {
 _ROWS = [[LIFE[state][event] for event in Event] for state in State]  # the same table, indexed in one step
 
 _LARGEST_LEAD = 0.1  # of a wait: however slow the service is, a last poll is not made long before the deadline
+
+_LOOKS_APART = 0.02  # seconds between two last polls, at the least
 
 _EVENT_OF = {Running: Event.RUNNING, Ended: Event.FINISHED, Refused: Event.REFUSED}
 
@@ -236,15 +239,13 @@ class Tracker:
     def last_look(self, now: float, lead: float) -> float | None:
         """When the last poll has to start that is to end before the first deadline that still allows one.
 
+        One that was made just before serves as well: of many deadlines, each in turn would be looked at otherwise.
+
         Args:
-            lead: Seconds that a poll takes; of a short wait a tenth is kept for it at the most.
+            lead: As of `latest_look`.
         """
-        looks = (
-            who.deadline - min(lead, _LARGEST_LEAD * (who.deadline - who.submitted))
-            for who in self.audience()
-            if who.deadline is not None
-        )
-        return min((look for look in looks if look > now), default=None)
+        looks = [look for who in self.audience() if now + _LOOKS_APART < (look := latest_look(who, lead)) < math.inf]
+        return min(looks, default=None)
 
     # What happens to it.
 
@@ -286,6 +287,17 @@ class Tracker:
             enough = self.max_failures is not None and self.failures > self.max_failures
             return Event.REFUSED if enough else Event.SETBACK
         return _EVENT_OF[type(verdict)]
+
+
+def latest_look(who: Listener, lead: float) -> float:
+    """When the last poll for `who` has to start; `math.inf` without a deadline.
+
+    Args:
+        lead: Seconds that a poll takes; of a short wait a tenth is kept for it at the most.
+    """
+    if who.deadline is None:
+        return math.inf
+    return who.deadline - min(lead, _LARGEST_LEAD * (who.deadline - who.submitted))
 
 
 class Errand(Tracker):

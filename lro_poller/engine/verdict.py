@@ -146,13 +146,14 @@ def acknowledge(name: str, body: bytes) -> Operation:
 def _judge_success(service: Service, name: str, reply: Reply, read: Dialect) -> Verdict:
     try:
         operation = read(name, reply.body)
+        ended = operation.done
     except ValueError as error:
         return Setback(PollError(name, str(error), reply.status))
     except Exception as error:  # a dialect of the caller's own, with a bug
         refusal = PollError(name, f"{type(error).__name__} in the dialect of {service.id}", reply.status)
         refusal.__cause__ = error
         return Refused(refusal)
-    return Ended(operation) if operation.done else Running(operation, retry_after(reply.headers))
+    return Ended(operation) if ended else Running(operation, retry_after(reply.headers))
 
 
 def _passes(status: int) -> bool:

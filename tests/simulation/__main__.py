@@ -23,14 +23,19 @@ def main() -> int:
     wrongs, began = 0, time.perf_counter()
     for number in range(-(-options.operations // fleet)):
         seed = options.seed + number
-        report = run(seed, fleet)
+        repeat = f"to repeat it: python -m tests.simulation --seed {seed} --operations {fleet}"
+        try:
+            report = run(seed, fleet)
+        except BaseException:
+            print(repeat)
+            raise
         counts += report.counts
         counts["operations"] += fleet
         wrongs += len(report.wrongs)
         for wrong in report.wrongs:
             print(f"seed {seed}: {wrong}")
         if report.wrongs:
-            print(f"to repeat it: python -m tests.simulation --seed {seed} --operations {fleet}")
+            print(repeat)
         elapsed = time.perf_counter() - began
         print(f"{counts['operations']} operations, {counts['polls']} polls, {elapsed:.0f} s", file=sys.stderr)
     for what, count in sorted(counts.items()):

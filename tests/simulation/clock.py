@@ -13,18 +13,26 @@ from typing import Any
 __all__ = ["SimulatedLoop"]
 
 
+_MOST_STEPS = 200_000  # of the loop at one moment of its clock; more is a loop that spins
+
+
 class _Selector(selectors.DefaultSelector):
     """Does not wait: tells how long it would have."""
 
     def __init__(self) -> None:
         super().__init__()
         self.passes: Callable[[float], None] = lambda seconds: None
+        self._steps = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         events: list[tuple[selectors.SelectorKey, int]] = super().select(0)
         if not events and timeout is None:
             raise AssertionError("every task waits for something that will never happen")
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise AssertionError("the loop spins, and time does not pass")
         if not events and timeout:
+            self._steps = 0
             self.passes(timeout)
         return events
 

@@ -1,14 +1,16 @@
-"""A fleet: a poller, many operations and the people who wait for them, run to the end and checked.
+"""A fleet: one poller or two, many operations and the people who wait for them, run to the end and checked.
 
 Checked of every run: each future ends exactly once, with what its plot demands or at a
-deadline that had truly passed; no deadline is overshot; the cap, the rate and Retry-After
-hold; nothing is polled after its end; no task, timer or poll is left.
+deadline that had truly passed; no deadline is overshot; the cap and the rate hold over all
+pollers, and so does Retry-After; whoever has been due for longest is polled within the turns
+that the queue promises; nothing is polled after its end; no task, timer or poll is left.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import logging
 import math
@@ -19,29 +21,31 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-import backoff
-
 from lro_poller import (
+    WORKSPACE_EVENTS,
     BackoffError,
+    Budget,
+    Cancelled,
     DecodeError,
     FailedPrecondition,
-    LroError,
     OperationFuture,
     OperationPoller,
     PollerClosed,
     PollError,
     PollTimeout,
 )
+from lro_poller.engine.queue import FAIR_TURN
 
+from .callers import EXPECTED, MANNER_WEIGHTS, MANNERS, Caller, await_and_cancel, await_outcome
 from .clock import SimulatedLoop
-from .world import Plot, SimulatedCredentials, World
+from .world import Line, Plot, SimulatedCredentials, World
 
 __all__ = ["Report", "run"]
 
 _KINDS = ("succeeds", "fails", "ends without a result", "refused", "never")
 _KIND_WEIGHTS = (60, 15, 5, 5, 5)
-_WAITERS = ("patient", "cancels its await", "cancels the future", "decoder raises", "backoff raises", "callback raises")
-_WAITER_WEIGHTS = (80, 5, 3, 3, 2, 5)
+_SERVICE = dataclasses.replace(WORKSPACE_EVENTS, cancellable=True)
+_GRACE = 60.0
 
 
 @dataclass
@@ -61,7 +65,7 @@ class Report:
 def run(seed: int, operations: int) -> Report:
     """Simulates a fleet; the same seed gives the same run."""
     report = Report(seed, operations)
-    logging.getLogger("lro_poller").setLevel(logging.ERROR)  # a fleet in trouble has nothing new to say
+    logging.getLogger("lro_poller").setLevel(logging.CRITICAL)  # a fleet in trouble has nothing new to say
     loop = SimulatedLoop()
     threads = functools.partial(_simulated_thread, random.Random(f"threads {seed}"))
     try:
@@ -71,7 +75,7 @@ def run(seed: int, operations: int) -> Report:
         report.expect(held=not asyncio.all_tasks(loop), otherwise=f"leaked: {asyncio.all_tasks(loop)}")
         report.expect(held=not loop.timers(), otherwise=f"leaked: {loop.timers()} timers")
         for context in loop.unhandled:
-            expected = isinstance(context.get("exception"), _ExpectedError)
+            expected = isinstance(context.get("exception"), EXPECTED)
             report.expect(held=expected, otherwise=f"unhandled: {context}")
     finally:
         loop.close()
@@ -84,10 +88,6 @@ async def _simulated_thread(dice: random.Random, function: Callable[[], Any]) ->
     return function()
 
 
-class _ExpectedError(Exception):
-    """What callbacks, decoders and generators of a fleet raise."""
-
-
 class _Fleet:
     def __init__(self, seed: int, operations: int, loop: SimulatedLoop, report: Report) -> None:
         self._dice = random.Random(f"fleet {seed}")
@@ -98,79 +98,115 @@ class _Fleet:
         self._cap = self._dice.choice((1, 4, 32, 256))
         fault_rate = self._dice.choice((0.0, 0.05, 0.3))
         self._world = World(seed, loop, self._cap, self._rate, fault_rate)
-        self._credentials = SimulatedCredentials(self._world)
         self._closes_early = self._dice.random() < 0.3
-        self._poller = OperationPoller(
-            credentials=self._credentials,
-            transport=self._world,
-            max_in_flight=self._cap,
-            max_rate=self._rate,
-            random=random.Random(f"jitter {seed}").random,
-        )
+        self._one_leaves = self._dice.random() < 0.3
+        budget = Budget(self._cap, self._rate)
+        credentials = SimulatedCredentials(self._world)
+        self._lines = [Line(self._world) for _ in range(self._dice.choice((1, 2)))]
+        self._pollers = [
+            OperationPoller(
+                _SERVICE,
+                credentials=credentials,
+                transport=line,
+                budget=budget,
+                cancel_grace=_GRACE,
+                random=random.Random(f"jitter {seed} {number}").random,
+            )
+            for number, line in enumerate(self._lines)
+        ]
         self._ends: Counter[OperationFuture[Any]] = Counter()
+        self._futures: list[OperationFuture[Any]] = []
         self._timers: list[asyncio.TimerHandle] = []
 
     async def live(self) -> None:
         tasks: list[asyncio.Task[None]] = []
-        async with self._poller as poller:
-            runner = poller._runner
-            assert runner is not None
-            tasks = [
-                asyncio.ensure_future(self._wait(self._plot(number), self._dice.choices(_WAITERS, _WAITER_WEIGHTS)[0]))
-                for number in range(self._operations)
-            ]
+        async with contextlib.AsyncExitStack() as stack:
+            for poller in self._pollers:
+                await stack.enter_async_context(poller)
+            runners = [poller._runner for poller in self._pollers]
+            watching = [asyncio.ensure_future(self._watch_the_queue(runner)) for runner in runners]
+            tasks = [asyncio.ensure_future(self._wait(self._plot(number))) for number in range(self._operations)]
             tasks.append(asyncio.ensure_future(self._submit_many()))
+            if self._one_leaves:
+                await asyncio.sleep(self._dice.uniform(1, 300))
+                await self._pollers[-1].__aexit__(None, None, None)
             if self._closes_early:
                 await asyncio.sleep(self._dice.uniform(1, 600))
             else:
                 await asyncio.wait(tasks)
-                await poller.drain()
-        await asyncio.wait(tasks)
+            for watch in watching:
+                watch.cancel()
+        await asyncio.wait([*tasks, *watching])
         for task in tasks:
             error = None if task.cancelled() else task.exception()
             self._report.expect(held=error is None, otherwise=f"a waiter of the fleet broke: {error!r}")
         for timer in self._timers:
             timer.cancel()
-        self._check_the_end(runner)
+        for runner in runners:
+            self._check_the_books(runner)
+        self._check_the_end()
+
+    async def _watch_the_queue(self, runner: Any) -> None:
+        """Whoever has been due for longest is polled within so many turns, whatever the others are worth."""
+        queue, first, polls, turns = runner._queue, None, 0, 0
+        while True:
+            await asyncio.sleep(0.5)
+            head = next(iter(queue._due), None)
+            if head is not first or head is None or head.polls != polls:
+                first, polls, turns = head, 0 if head is None else head.polls, queue._turns
+            elif queue._turns - turns > FAIR_TURN:
+                self._report.expect(held=False, otherwise=f"{head.name} starves: {queue._turns - turns} turns")
 
     def _plot(self, number: int) -> Plot:
         dice = random.Random(f"{self._world.seed} {number}")
         kind = dice.choices(_KINDS, _KIND_WEIGHTS)[0]
         ends = math.inf if kind == "never" else self._loop.time() + min(dice.lognormvariate(3.0, 1.5), 900.0)
-        plot = Plot(f"operations/{number}", ends, kind, dice)
+        plot = Plot(f"operations/{number}", ends, kind, dice, dice.randrange(len(self._pollers)))
         self._world.plots[plot.name] = plot
         return plot
 
-    async def _wait(self, plot: Plot, manner: str) -> None:
-        """One caller: submits, awaits in its manner, and holds the outcome against the plot."""
+    async def _wait(self, plot: Plot) -> None:
+        """The callers of one operation, each with its own manner and deadline."""
         dice = plot.dice
         await asyncio.sleep(dice.uniform(0, 120))
-        twins = 2 if dice.random() < 0.1 else 1
-        await asyncio.gather(*(self._submit(plot, manner) for _ in range(twins)))
+        manners = dice.choices(list(MANNERS), MANNER_WEIGHTS, k=dice.choice((1, 1, 1, 1, 2, 3)))
+        plot.manners.update(manners)
+        await asyncio.gather(*(self._submit(plot, manner) for manner in manners))
 
     async def _submit(self, plot: Plot, manner: str) -> None:
-        dice = plot.dice
-        deadline = dice.uniform(1, 400) if plot.kind == "never" or dice.random() < 0.3 else 2000.0
+        """One caller: submits, awaits in its manner, and holds the outcome against the plot."""
+        dice, poller = plot.dice, self._pollers[plot.poller]
+        await asyncio.sleep(dice.choice((0, 0, dice.uniform(0, 60))))
+        if plot.told is not None:
+            return  # or it would be polled again after its end
+        caller = Caller(plot.name, manner, dice, self._futures)
+        options = caller.options(dice.uniform(1, 400) if plot.kind == "never" or dice.random() < 0.3 else 2000.0)
+        if poller._runner is not None and plot.name not in poller._runner._trackers:
+            plot.refused_in_a_row, plot.not_before = 0, 0.0  # nobody remembers
+        submitted = self._loop.time()
+        deadline = submitted + options["deadline"]
+        plot.deadlines += [deadline, deadline + _GRACE]
         try:
-            future = self._poller.submit(plot.name, deadline=deadline, **_options(manner, dice))
+            future = poller.submit(caller.submission(), **options)
         except RuntimeError:
             self._report.counts["submitted too late"] += 1
-            self._report.expect(held=self._closes_early, otherwise=f"{plot.name}: refused by an open poller")
+            self._report.expect(held=self._may_close(plot), otherwise=f"{plot.name}: refused by an open poller")
             return
-        submitted = self._loop.time()
-        plot.deadlines.append(submitted + deadline)
+        self._futures.append(future)
         future.add_done_callback(self._count_end)
-        if manner == "callback raises":
-            future.add_done_callback(_raise)
+        caller.listen(future)
         if manner == "cancels its await":
-            await _await_and_cancel(future, dice)
+            await await_and_cancel(future, dice)
         if manner == "cancels the future":
             self._later(dice.uniform(0, 300), future.cancel)
-        if dice.random() < 0.05:
-            plot.woken = True
+        for _ in range(dice.choice((0,) * 10 + (1, 20))):
             self._later(dice.uniform(0, 100), future.poll_now)
-        await _await(future)
-        self._check(plot, manner, future, submitted + deadline)
+        await await_outcome(future)
+        self._check(plot, manner, future, deadline + _GRACE * (options.get("at_deadline") == "cancel_and_wait"))
+
+    def _may_close(self, plot: Plot) -> bool:
+        """Whether the poller of an operation may have been closed before its end."""
+        return self._closes_early or (self._one_leaves and plot.poller == len(self._pollers) - 1)
 
     async def _submit_many(self) -> None:
         """A caller of wait_all who is cancelled in the middle."""
@@ -179,7 +215,8 @@ class _Fleet:
         for plot in plots:
             plot.deadlines.append(self._loop.time() + 500)
         try:
-            waiting = asyncio.ensure_future(self._poller.wait_all([plot.name for plot in plots], deadline=500))
+            names = [plot.name for plot in plots]
+            waiting = asyncio.ensure_future(self._pollers[0].wait_all(names, deadline=500))
             await asyncio.wait([waiting], timeout=self._dice.uniform(0, 100))
             waiting.cancel()
             await asyncio.wait([waiting])
@@ -204,39 +241,46 @@ class _Fleet:
             case "FailedPrecondition":
                 error = future.exception()
                 held = plot.kind == "fails" and isinstance(error, FailedPrecondition) and error.message == name
+            case "Cancelled":
+                held = plot.cancelled and plot.told == "ended"
             case "PollError":
-                held = plot.told == "been refused" or plot.may_be_refused
+                held = plot.told == "been refused" or plot.may_be_refused or "backoff raises" in plot.manners
             case "PollTimeout":
                 held = now >= deadline - 1e-4 and not told
             case "PollerClosed":
-                held = self._closes_early and not told
+                held = self._may_close(plot) and not told
             case "DecodeError":
                 held = manner == "decoder raises" and plot.told == "ended"
             case "BackoffError":
-                held = manner == "backoff raises"
+                held = "backoff raises" in plot.manners
             case _:
-                held = manner == "cancels the future" and not told
+                held = manner == "decoder cancels" or (manner in ("cancels the future", "backoff cancels") and not told)
         why = None if future.cancelled() else future.exception()
         expect(
             held=held, otherwise=f"{name}: {outcome}, though it {plot.kind}; told {plot.told} at {plot.told_at}: {why}"
         )
 
-    def _check_the_end(self, runner: Any) -> None:
+    def _check_the_end(self) -> None:
         expect = self._report.expect
         self._report.wrongs += self._world.wrongs
         self._report.counts += self._world.counts
         twice = [future for future, count in self._ends.items() if count != 1]
         expect(held=not twice, otherwise=f"ended more than once: {twice}")
-        expect(held=self._world.closed, otherwise="the transport was not closed")
+        expect(held=all(line.closed for line in self._lines), otherwise="a transport was not closed")
         expect(held=self._world.in_flight == 0, otherwise=f"{self._world.in_flight} polls left in flight")
+
+    def _check_the_books(self, runner: Any) -> None:
         left = (
-            self._poller.budget.in_flight,
+            self._pollers[0].budget.in_flight,
+            len(self._pollers[0].budget._in_line),
             len(runner._trackers),
+            len(runner._errands),
             len(runner._queue),
             len(runner._pump.deadlines),
             runner._pump.in_flight,
+            len(runner._pump._workers),
         )
-        expect(held=not any(left), otherwise=f"left in the books: {left}")
+        self._report.expect(held=not any(left), otherwise=f"left in the books: {left}")
 
     def _later(self, seconds: float, action: Callable[[], object]) -> None:
         self._timers.append(self._loop.call_later(seconds, action))
@@ -249,39 +293,6 @@ def _outcome(future: OperationFuture[Any]) -> str:
     if future.cancelled():
         return "cancelled"
     error = future.exception()
-    known = (FailedPrecondition, PollError, PollTimeout, PollerClosed, DecodeError, BackoffError)
+    known = (FailedPrecondition, Cancelled, PollError, PollTimeout, PollerClosed, DecodeError, BackoffError)
     assert error is None or isinstance(error, known), repr(error)
     return "succeeded" if error is None else type(error).__name__
-
-
-def _options(manner: str, dice: random.Random) -> dict[str, Any]:
-    if manner == "decoder raises":
-        return {"decode": _raise}
-    if manner == "backoff raises":
-        return {"backoff": _raising_backoff}
-    if dice.random() < 0.2:
-        return {"backoff": functools.partial(backoff.fibo, max_value=60)}
-    return {}
-
-
-def _raising_backoff() -> Any:
-    yield
-    yield 1
-    raise _ExpectedError
-
-
-def _raise(value: object) -> None:
-    raise _ExpectedError
-
-
-async def _await_and_cancel(future: OperationFuture[Any], dice: random.Random) -> None:
-    """An impatient awaiter: what it cancels is its own await, not the future."""
-    awaiting = asyncio.ensure_future(_await(future))
-    await asyncio.wait([awaiting], timeout=dice.uniform(0, 60))
-    awaiting.cancel()
-    await asyncio.wait([awaiting])
-
-
-async def _await(future: OperationFuture[Any]) -> None:
-    with contextlib.suppress(LroError, asyncio.CancelledError):
-        await future

@@ -22,7 +22,7 @@ from lro_poller.wire import Fault, NoReply, Reply
 
 from .clock import SimulatedLoop
 
-__all__ = ["Plot", "SimulatedCredentials", "World"]
+__all__ = ["Line", "Plot", "SimulatedCredentials", "World"]
 
 _PHASES = ("dead", "5xx", "429", "429 with Retry-After", "tokens revoked", "401")
 _PHASE_WEIGHTS = (3, 3, 3, 3, 3, 1)
@@ -36,6 +36,11 @@ _JUNK = (
     b'{"metadata":' + b"[" * 20_000,
     b'{"done": true, "response": {"a": 1}} trailing',
 )
+_RAISED: dict[str, BaseException] = {
+    "reset": NoReply(Fault.UNREACHABLE, "reset"),
+    "too large": NoReply(Fault.TOO_LARGE, "too large"),
+    "cancelled": asyncio.CancelledError(),
+}
 _REFUSALS = (400, 403, 404, 410, 302, 501)
 
 
@@ -47,6 +52,7 @@ class Plot:
     ends: float
     kind: str
     dice: random.Random
+    poller: int = 0
     polls: int = 0
     told: str | None = None
     told_at: float = 0.0
@@ -54,12 +60,13 @@ class Plot:
     failed_refreshes: int = 0
     may_be_refused: bool = False
     not_before: float = 0.0
-    woken: bool = False
+    cancelled: bool = False
+    manners: set[str] = field(default_factory=set)
     deadlines: list[float] = field(default_factory=list)
 
     def may_look_early(self, now: float) -> bool:
-        """Whether Retry-After of this operation does not bind: it was woken, or a deadline comes first."""
-        return self.woken or any(now < deadline < self.not_before + 60 for deadline in self.deadlines)
+        """Whether Retry-After of this operation does not bind: a deadline comes first."""
+        return any(now < deadline < self.not_before + 60 for deadline in self.deadlines)
 
     def body(self, now: float) -> bytes:
         """The resource as it is now."""
@@ -68,7 +75,10 @@ class Plot:
             value["metadata"]["percent"] = self.dice.randrange(100)
         if self.dice.random() < 0.1:
             value["name"] = "operations/another"
-        if now >= self.ends and self.kind != "refused":
+        if self.cancelled and (now < self.ends or self.kind == "refused"):
+            value["done"] = True
+            value["error"] = {"code": 1, "message": self.name}
+        elif now >= self.ends and self.kind != "refused":
             value["done"] = True
             if self.kind == "fails":
                 value["error"] = {"code": 9, "message": self.name}
@@ -79,19 +89,17 @@ class Plot:
 
 @dataclass
 class World:
-    """The transport of a simulated fleet."""
+    """The service of a simulated fleet."""
 
     seed: int
     loop: SimulatedLoop
     cap: int
     rate: float
     fault_rate: float
-    library: str = "rest/simulated"
     plots: dict[str, Plot] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     wrongs: list[str] = field(default_factory=list)
     in_flight: int = 0
-    closed: bool = False
     generation: int = 0
     issued: int = 0
     failed_refreshes: int = 0
@@ -105,8 +113,12 @@ class World:
         self._phases = self._draw_phases()
 
     async def send(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
-        """One poll."""
-        plot = self.plots[urllib.parse.unquote(path.removeprefix("/v1beta/"))]
+        """One poll, or one request to cancel."""
+        name, _, verb = urllib.parse.unquote(path.removeprefix("/v1beta/")).partition(":")
+        plot = self.plots[name]
+        self._note_turn(plot)
+        if verb:
+            return await self._cancel(plot, headers)
         self._note_start(plot)
         self.in_flight += 1
         try:
@@ -116,11 +128,25 @@ class World:
             raise
         finally:
             self.in_flight -= 1
-        self._note_reply(plot, reply)
+        if isinstance(reply, Reply):
+            self._note_reply(plot, reply)
+        else:
+            plot.told, plot.told_at = "been refused", self.loop.time()
         return reply
 
-    async def aclose(self) -> None:
-        self.closed = True
+    async def _cancel(self, plot: Plot, headers: Mapping[str, str]) -> Reply:
+        self.counts["cancellations asked for"] += 1
+        self.in_flight += 1
+        try:
+            await asyncio.sleep(plot.dice.uniform(0, 1))
+        finally:
+            self.in_flight -= 1
+        if int(headers["authorization"].removeprefix("Bearer ")) < self.generation:
+            return self._error(401)
+        if plot.dice.random() < self.fault_rate:
+            return self._error(plot.dice.choice((400, 503)))
+        plot.cancelled = True
+        return Reply(200, {}, b"{}")
 
     async def _answer(self, plot: Plot, headers: Mapping[str, str]) -> Reply:
         await asyncio.sleep(min(plot.dice.lognormvariate(-2.5, 1.0), 100.0))
@@ -142,20 +168,34 @@ class World:
             return self._error(401)
         if plot.kind == "refused" and self.loop.time() >= plot.ends:
             return self._error(plot.dice.choice(_REFUSALS))
-        if plot.dice.random() < self.fault_rate:
-            return await self._fault(plot)
+        luck = plot.dice.random()
+        if luck < self.fault_rate:
+            return await (self._fault(plot) if luck > self.fault_rate / 100 else self._garbage())
         return Reply(200, {}, plot.body(self.loop.time()))
+
+    async def _garbage(self) -> Any:
+        self._count("garbage")
+        return None
 
     async def _fault(self, plot: Plot) -> Reply:
         kind = plot.dice.choice(
-            ("reset", "hang", "trickle", "junk", "503", "408", "500 empty", "Retry-After", "absurd", "too large")
+            (
+                "cancelled",
+                "reset",
+                "hang",
+                "trickle",
+                "junk",
+                "503",
+                "408",
+                "500 empty",
+                "Retry-After",
+                "absurd",
+                "too large",
+            )
         )
-        if kind == "reset":
-            self._count("reset")
-            raise NoReply(Fault.UNREACHABLE, "reset")
-        if kind == "too large":
-            self._count("too large")
-            raise NoReply(Fault.TOO_LARGE, "too large")
+        if kind in _RAISED:
+            self._count(kind)
+            raise _RAISED[kind]
         if kind == "hang":
             self._count("hang")
             await asyncio.Event().wait()
@@ -181,10 +221,9 @@ class World:
 
     # The books.
 
-    def _note_start(self, plot: Plot) -> None:
+    def _note_turn(self, plot: Plot) -> None:
+        """A request of either kind was sent: the cap, the rate and a pause hold for all of them."""
         now = self.loop.time()
-        plot.polls += 1
-        self.counts["polls"] += 1
         self._starts.append(now)
         while self._starts[0] <= now - 1 + 1e-4:
             self._starts.popleft()
@@ -192,13 +231,17 @@ class World:
             self._wrong(f"{plot.name}: more than {self.cap} polls in flight")
         if len(self._starts) > self.rate:
             self._wrong(f"{plot.name}: {len(self._starts)} polls within a second, at a rate of {self.rate}")
-        not_before = self._pause_until if plot.may_look_early(now) else max(self._pause_until, plot.not_before)
-        if now < not_before - 1e-4:
-            self._wrong(f"{plot.name}: polled {not_before - now:.1f} s before Retry-After was over")
+        if now < self._pause_until - 1e-4:
+            self._wrong(f"{plot.name}: polled {self._pause_until - now:.1f} s before the pause was over")
+
+    def _note_start(self, plot: Plot) -> None:
+        now = self.loop.time()
+        plot.polls += 1
+        self.counts["polls"] += 1
+        if now < plot.not_before - 1e-4 and not plot.may_look_early(now):
+            self._wrong(f"{plot.name}: polled {plot.not_before - now:.1f} s before Retry-After was over")
         if plot.told is not None:
             self._wrong(f"{plot.name}: polled after it was told to have {plot.told}")
-        if self.closed:
-            self._wrong(f"{plot.name}: polled after the transport was closed")
 
     def _note_reply(self, plot: Plot, reply: Reply) -> None:
         """Called when the poller has the reply for certain."""
@@ -249,6 +292,25 @@ class World:
         if kind != "tokens revoked":
             self._revoked = False
         return kind
+
+
+class Line:
+    """What one poller sends its polls through."""
+
+    library = "rest/simulated"
+
+    def __init__(self, world: World) -> None:
+        self.closed = False
+        self._world = world
+
+    async def send(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
+        """See `World.send`."""
+        if self.closed:
+            self._world.wrongs.append(f"{path}: polled after the transport was closed")
+        return await self._world.send(method, path, headers)
+
+    async def aclose(self) -> None:
+        self.closed = True
 
 
 class SimulatedCredentials(Credentials):

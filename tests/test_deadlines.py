@@ -1,0 +1,212 @@
+"""Deadlines: each is kept, for each caller, with a last poll before it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import math
+import time
+from typing import Any
+
+import backoff
+import pytest
+
+from lro_poller import WORKSPACE_EVENTS, PollError, PollTimeout
+from lro_poller.wire import Reply
+
+from .scripted import Scripted, done, open_scripted, running
+
+CANCELLABLE = dataclasses.replace(WORKSPACE_EVENTS, cancellable=True)
+RARELY = functools.partial(backoff.constant, interval=1000)
+A = "operations/a"
+
+
+async def after(seconds: float, reply: Reply) -> Reply:
+    await asyncio.sleep(seconds)
+    return reply
+
+
+def ends_after(seconds: float) -> Any:
+    """An operation that ends so long after it was first looked at."""
+    began: list[float] = []
+
+    def answer(name: str, attempt: int) -> Reply:
+        now = asyncio.get_running_loop().time()
+        began.append(now)
+        return done() if now >= began[0] + seconds else running()
+
+    return answer
+
+
+@pytest.mark.behaviour("B10")
+@pytest.mark.parametrize("deadlines", [(50,), (20, 50), (50, 20), (20, None, 50), (10, 20, 30, 40, 50)])
+async def test_every_caller_of_one_operation_has_a_last_poll_before_its_deadline(deadlines: Any) -> None:
+    transport = Scripted(lambda name, attempt: running())
+    async with open_scripted(transport, backoff=RARELY) as poller:
+        began = asyncio.get_running_loop().time()
+        futures = [poller.submit(A, deadline=deadline) for deadline in deadlines]
+        for future, deadline in zip(futures, deadlines, strict=True):
+            if deadline is not None:
+                with pytest.raises(PollTimeout):
+                    await future
+                assert future.elapsed == pytest.approx(deadline, abs=1e-3)
+        looks = [when - began for when in transport.times(A)]
+        finite = sorted(deadline for deadline in deadlines if deadline is not None)
+        assert looks == [0, *(pytest.approx(deadline, abs=0.1) for deadline in finite)]
+        assert all(look < deadline for look, deadline in zip(looks[1:], finite, strict=True))
+
+
+@pytest.mark.behaviour("B10")
+async def test_whoever_joins_later_has_a_last_poll_too() -> None:
+    transport = Scripted(ends_after(12))
+    async with open_scripted(transport, backoff=RARELY) as poller:
+        patient = poller.submit(A)
+        await asyncio.sleep(5)
+        hasty = poller.submit(A, deadline=10)
+        assert await hasty == await patient == {}
+        assert hasty.elapsed == pytest.approx(10, abs=0.1)
+        assert transport.polls(A) == 2
+
+
+@pytest.mark.behaviour("B10", "B12")
+async def test_the_grace_after_a_cancellation_that_failed_ends_with_a_last_poll() -> None:
+    def answer(name: str, attempt: int) -> Reply:
+        if name.endswith(":cancel"):
+            return Reply(503, {}, b"")
+        return done() if attempt == 3 else running()
+
+    transport = Scripted(answer)
+    async with open_scripted(transport, backoff=RARELY, service=CANCELLABLE, cancel_grace=30) as poller:
+        future = poller.submit(A, deadline=10, at_deadline="cancel_and_wait")
+        assert await future == {}
+        assert future.elapsed == pytest.approx(40, abs=0.1)
+
+
+@pytest.mark.behaviour("B10")
+@pytest.mark.parametrize("latency", [0.0, 2.0, 40.0])
+async def test_the_last_poll_leaves_time_for_itself_but_no_more_than_a_tenth(latency: float) -> None:
+    transport = Scripted(lambda name, attempt: after(latency, running()))
+    async with open_scripted(transport, backoff=RARELY, poll_timeout=100) as poller:
+        for number in range(10):  # for the latency to be known
+            await asyncio.wait([asyncio.ensure_future(poller.get(f"operations/{number}"))])
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(PollTimeout):
+            await poller.submit(A, deadline=500)
+        last = transport.times(A)[-1] - began
+        assert 450 - 1e-3 <= last <= 500 - min(latency, 50)
+
+
+@pytest.mark.behaviour("B10")
+async def test_a_poll_that_hangs_longer_than_the_deadline_is_cut_at_it() -> None:
+    transport = Scripted(lambda name, attempt: after(math.inf, running()))
+    async with open_scripted(transport, poll_timeout=math.inf) as poller:
+        future = poller.submit(A, deadline=7)
+        with pytest.raises(PollTimeout):
+            await future
+        assert future.elapsed == pytest.approx(7, abs=1e-3)
+        await asyncio.sleep(0)
+        assert transport.in_flight == poller.budget.in_flight == 0
+
+
+@pytest.mark.behaviour("B10", "B14")
+async def test_retry_after_never_hides_the_last_poll() -> None:
+    def answer(name: str, attempt: int) -> Reply:
+        return done() if attempt == 2 else Reply(503, {"Retry-After": "600"}, b"")
+
+    async with open_scripted(Scripted(answer)) as poller:
+        future = poller.submit(A, deadline=60)
+        assert await future == {}
+        assert 54 <= future.elapsed <= 60
+
+
+@pytest.mark.behaviour("B14", "B15")
+async def test_looking_now_waits_for_what_the_service_asked_for() -> None:
+    def answer(name: str, attempt: int) -> Reply:
+        return done() if attempt == 2 else Reply(200, {"Retry-After": "100"}, running().body)
+
+    transport = Scripted(answer)
+    async with open_scripted(transport) as poller:
+        future = poller.submit(A)
+        for _ in range(50):
+            await asyncio.sleep(1)
+            future.poll_now()
+        assert await future == {}
+        assert future.elapsed == pytest.approx(100, abs=0.1)
+
+
+@pytest.mark.behaviour("B15", "B23")
+async def test_a_storm_of_looking_now_puts_nobody_off() -> None:
+    transport = Scripted(lambda name, attempt: running())
+    async with open_scripted(transport, max_rate=1, backoff=RARELY) as poller:
+        futures = [poller.submit(f"operations/{number}") for number in range(10)]
+        await asyncio.sleep(11)
+        for _ in range(200):
+            for future in futures:
+                future.poll_now()
+            await asyncio.sleep(0.1)
+        polls = [transport.polls(future.name) for future in futures]
+        assert min(polls) >= 2
+        assert max(polls) <= 4
+
+
+@pytest.mark.behaviour("B10", "B24")
+async def test_very_many_deadlines_at_one_instant_leave_the_loop_to_others() -> None:
+    async with open_scripted(Scripted(lambda name, attempt: after(999, running())), max_in_flight=1) as poller:
+        futures = [poller.submit(f"operations/{number}", deadline=10) for number in range(20_000)]
+        await asyncio.sleep(10)
+        turns = 0
+        while not futures[-1].done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns >= len(futures) / 500
+        assert {type(future.exception()) for future in futures} == {PollTimeout}
+        assert max(future.elapsed for future in futures) < 10.1
+
+
+@pytest.mark.behaviour("B13", "B24")
+async def test_a_token_that_claims_any_number_of_sightings_does_not_block_the_loop() -> None:
+    async with open_scripted(Scripted(lambda name, attempt: done() if attempt == 2 else running())) as poller:
+        first = poller.submit(A)
+        token = first.token.replace('"sightings":0', '"sightings":2000000000')
+        first.cancel()
+        began = time.process_time()
+        future = poller.resume(token, backoff=functools.partial(backoff.constant, interval=2))
+        assert await future == {}
+        assert time.process_time() - began < 0.5
+        assert future.elapsed == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.behaviour("B11", "B16")
+async def test_failures_that_count_are_those_in_a_row() -> None:
+    answers = [Reply(503, {}, b""), running(), Reply(503, {}, b""), Reply(503, {}, b"")]
+    transport = Scripted(lambda name, attempt: answers[attempt - 1])
+    async with open_scripted(transport, max_poll_failures=1) as poller:
+        with pytest.raises(PollError, match="HTTP 503"):
+            await poller.submit(A, deadline=1000)
+        assert transport.polls(A) == 4
+
+
+@pytest.mark.behaviour("B10")
+@pytest.mark.parametrize("deadline", [1e-9, 1e-3, 1e12, 1e308, math.inf])
+async def test_deadlines_of_every_size(deadline: float) -> None:
+    async with open_scripted(Scripted(lambda name, attempt: after(1, done()))) as poller:
+        future = poller.submit(A, deadline=deadline)
+        if deadline < 1:
+            with pytest.raises(PollTimeout):
+                await future
+            assert future.elapsed == pytest.approx(deadline, abs=1e-3)
+        else:
+            assert await future == {}
+
+
+@pytest.mark.behaviour("B10", "B24")
+async def test_deadlines_of_many_callers_of_one_name_cost_no_more_than_of_many_names() -> None:
+    transport = Scripted(lambda name, attempt: running())
+    async with open_scripted(transport, backoff=functools.partial(backoff.constant, interval=1)) as poller:
+        futures = [poller.submit(A, deadline=10 + number / 1000) for number in range(5_000)]
+        began = time.process_time()
+        await asyncio.sleep(20)
+        assert time.process_time() - began < 3
+        assert all(isinstance(future.exception(), PollTimeout) for future in futures)
+        assert max(future.elapsed - 10 - number / 1000 for number, future in enumerate(futures)) < 1e-3

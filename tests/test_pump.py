@@ -1,0 +1,273 @@
+"""The timer and the workers: whatever a transport does, turns are given back and everybody's turn comes."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import itertools
+import logging
+import sys
+from typing import Any
+
+import backoff
+import pytest
+
+from lro_poller import Budget, PollError, PollTimeout
+from lro_poller.wire import Reply
+
+from .scripted import Scripted, done, open_scripted, running
+
+EVERY_SECOND = functools.partial(backoff.constant, interval=1)
+
+
+async def after(seconds: float, reply: Reply) -> Reply:
+    await asyncio.sleep(seconds)
+    return reply
+
+
+async def hang(*_: Any) -> Reply:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+# Transports.
+
+
+class OddError(BaseException):
+    """No Exception: what pytest.fail raises is none either."""
+
+
+@pytest.mark.behaviour("B19")
+@pytest.mark.parametrize("fields", [None, 3, "x", ("200", {}, b""), (200, {}, None), (200, None, b"{}")])
+async def test_a_transport_that_returns_garbage_is_heard_of_at_once(fields: Any) -> None:
+    garbage = Reply(*fields) if isinstance(fields, tuple) else fields
+    transport = Scripted(lambda name, attempt: garbage if name == "operations/a" else done())
+    async with open_scripted(transport, max_in_flight=1) as poller:
+        broken, fine = poller.submit("operations/a", deadline=100), poller.submit("operations/b")
+        assert await fine == {}
+        with pytest.raises(PollError):
+            await broken
+        assert broken.elapsed < 1
+
+
+@pytest.mark.behaviour("B19", "B22")
+@pytest.mark.parametrize("error", [asyncio.CancelledError, OddError])
+async def test_an_operation_outlives_a_poll_that_raises_what_no_transport_should(error: type[BaseException]) -> None:
+    def answer(name: str, attempt: int) -> Reply:
+        if attempt < 3:
+            raise error
+        return done()
+
+    reported: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context["exception"]))
+    async with open_scripted(Scripted(answer), max_in_flight=1) as poller:
+        assert await poller.submit("operations/a", deadline=100) == {}
+    assert {type(one) for one in reported} <= {error}
+
+
+@pytest.mark.behaviour("B21", "B22")
+async def test_a_poller_goes_on_after_somebody_has_cancelled_every_task() -> None:
+    transport = Scripted(lambda name, attempt: hang() if attempt == 1 else done())
+    async with open_scripted(transport, max_in_flight=2) as poller:
+        futures = [poller.submit(f"operations/{number}", deadline=100) for number in range(4)]
+        await asyncio.sleep(1)
+        for task in asyncio.all_tasks():
+            if "lro-poller" in task.get_name():
+                task.cancel()
+        assert list(await asyncio.gather(*futures)) == [{}] * 4
+        assert poller.budget.in_flight == 0
+
+
+@pytest.mark.behaviour("B10", "B23")
+async def test_a_late_reply_of_a_poll_that_was_cut_does_not_count_as_that_of_the_next() -> None:
+    async def deaf(name: str, attempt: int) -> Reply:
+        """Swallows its cancellation, and answers when the next poll is under way."""
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            await asyncio.sleep(4)
+        return done({"n": attempt})
+
+    transport = Scripted(lambda name, attempt: deaf(name, attempt) if attempt == 1 else after(10, done({"n": attempt})))
+    async with open_scripted(transport, poll_timeout=20) as poller:
+        future = poller.submit("operations/a", deadline=200)
+        await asyncio.sleep(26)
+        assert poller.budget.in_flight == poller.stats().in_flight == 1
+        assert await future == {"n": 2}
+    assert transport.polls("operations/a") == 2
+
+
+@pytest.mark.behaviour("B21")
+async def test_closing_does_not_wait_for_ever_for_a_transport_that_swallows_cancellation(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    release = asyncio.Event()
+
+    async def deaf() -> Reply:
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+        return running()
+
+    with caplog.at_level(logging.WARNING, "lro_poller"):
+        poller = open_scripted(Scripted(lambda name, attempt: deaf()))
+        await poller.__aenter__()
+        with pytest.raises(PollTimeout):
+            await poller.submit("operations/a", deadline=10)
+        closing = asyncio.ensure_future(poller.__aexit__(None, None, None))
+        await asyncio.wait([closing], timeout=20)
+        closed_in_time = closing.done()
+        release.set()
+        await closing
+    assert closed_in_time
+    assert "left behind: 1" in caplog.text
+
+
+@pytest.mark.behaviour("B21")
+async def test_closing_does_not_wait_for_ever_for_a_transport_that_does_not_close() -> None:
+    class Stuck(Scripted):
+        async def aclose(self) -> None:
+            await hang()
+
+    loop = asyncio.get_running_loop()
+    async with open_scripted(Stuck(lambda name, attempt: done())) as poller:
+        assert await poller.submit("operations/a") == {}
+        began = loop.time()
+    assert loop.time() - began < 20
+
+
+@pytest.mark.behaviour("B10", "B19")
+async def test_a_transport_that_never_waits_leaves_the_loop_to_others() -> None:
+    transport = Scripted(lambda name, attempt: running())
+    async with open_scripted(transport, backoff=functools.partial(backoff.constant, interval=0)) as poller:
+        future = poller.submit("operations/a")
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not future.done()
+        assert 0 < transport.polls("operations/a") < 10_000
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+@pytest.mark.behaviour("B19", "B20")
+async def test_workers_may_start_eagerly() -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+    futures: dict[str, Any] = {}
+
+    def answer(name: str, attempt: int) -> Reply:
+        if name == "operations/cancelled":
+            futures[name].cancel()
+        if name == "operations/odd" and attempt == 1:
+            raise asyncio.CancelledError
+        return done()
+
+    async with open_scripted(Scripted(answer), max_in_flight=1) as poller:
+        for name in ("operations/cancelled", "operations/odd", "operations/fine"):
+            futures[name] = poller.submit(name, deadline=100)
+        assert await futures["operations/fine"] == await futures["operations/odd"] == {}
+        assert futures["operations/cancelled"].cancelled()
+        assert poller.budget.in_flight == 0
+    loop.set_task_factory(None)
+
+
+@pytest.mark.behaviour("B20")
+async def test_a_transport_may_cancel_what_it_polls() -> None:
+    futures: dict[str, Any] = {}
+
+    def answer(name: str, attempt: int) -> Reply:
+        futures[name].cancel()
+        return done()
+
+    async with open_scripted(Scripted(answer), max_in_flight=1) as poller:
+        for number in range(5):
+            futures[f"operations/{number}"] = poller.submit(f"operations/{number}")
+        await poller.drain()
+        await asyncio.sleep(1)
+        assert all(future.cancelled() for future in futures.values())
+        assert poller.budget.in_flight == 0
+
+
+# Pollers that share a budget.
+
+
+@pytest.mark.behaviour("B23")
+async def test_a_poller_gets_the_room_that_another_one_leaves() -> None:
+    budget = Budget(1)
+    first = Scripted(lambda name, attempt: after(5, done()))
+    second = Scripted(lambda name, attempt: done())
+    async with open_scripted(first, budget=budget) as one, open_scripted(second, budget=budget) as other:
+        holding = one.submit("operations/a")
+        await asyncio.sleep(1)
+        waiting = other.submit("operations/b", deadline=100)
+        assert await waiting == await holding == {}
+        assert waiting.elapsed == pytest.approx(4, abs=0.1)
+
+
+@pytest.mark.behaviour("B23")
+async def test_a_poller_that_needs_its_place_in_line_no_more_holds_nobody_up() -> None:
+    budget = Budget(1)
+    slow = Scripted(lambda name, attempt: after(5, done()))
+    async with open_scripted(slow, budget=budget) as one, open_scripted(slow, budget=budget) as other:
+        futures = [one.submit(f"operations/{number}", deadline=100) for number in range(3)]
+        await asyncio.sleep(1)
+        waiting = other.submit("operations/b")
+        await asyncio.sleep(1)
+        waiting.cancel()
+        assert list(await asyncio.gather(*futures)) == [{}] * 3
+        assert futures[-1].elapsed == pytest.approx(15, abs=0.1)
+
+
+@pytest.mark.behaviour("B21", "B23")
+async def test_a_poller_that_closes_leaves_its_room_and_its_place_to_others() -> None:
+    budget = Budget(1)
+    stuck, fine = Scripted(hang), Scripted(lambda name, attempt: done())
+    async with open_scripted(fine, budget=budget) as one:
+        async with open_scripted(stuck, budget=budget) as other:
+            other.submit("operations/a")
+            other.submit("operations/b")
+            await asyncio.sleep(1)
+            waiting = one.submit("operations/c", deadline=100)
+            await asyncio.sleep(1)
+        assert await waiting == {}
+    assert budget.in_flight == 0
+
+
+@pytest.mark.behaviour("B23")
+async def test_pollers_that_share_a_rate_take_turns() -> None:
+    budget = Budget(32, 1.0)
+    transports = [Scripted(lambda name, attempt: running()) for _ in range(2)]
+    async with (
+        open_scripted(transports[0], budget=budget, backoff=EVERY_SECOND) as one,
+        open_scripted(transports[1], budget=budget, backoff=EVERY_SECOND) as other,
+    ):
+        for number in range(5):
+            one.submit(f"operations/{number}")
+        other.submit("operations/a")
+        await asyncio.sleep(40)
+    times = sorted(when for transport in transports for when, _ in transport.sent)
+    assert len(times) == pytest.approx(40, abs=2)
+    assert min(later - earlier for earlier, later in itertools.pairwise(times)) > 0.999
+    assert len(transports[1].sent) >= 15
+
+
+@pytest.mark.behaviour("B23")
+def test_a_budget_outlives_a_loop_in_which_a_poller_stood_in_line() -> None:
+    budget = Budget(1)
+
+    async def leave() -> None:
+        for _ in range(3):
+            poller = await open_scripted(Scripted(hang), budget=budget).__aenter__()
+            poller.submit("operations/a")
+            await asyncio.sleep(0.01)
+
+    async def poll() -> Any:
+        async with open_scripted(Scripted(lambda name, attempt: done()), budget=budget) as poller:
+            futures = [poller.submit(f"operations/{number}", deadline=5) for number in range(3)]
+            return list(await asyncio.gather(*futures))
+
+    asyncio.run(leave())
+    gc.collect()
+    assert asyncio.run(poll()) == [{}] * 3
