@@ -80,9 +80,8 @@ class Authorizer:
     def __repr__(self) -> str:
         return f"<Authorizer with {self._kind} for {self._origin}>"
 
-    def current(self) -> Grant | None:
-        """The header fields if there is a usable token, else None. Starts a refresh when it is stale."""
-        now = self._loop.time()
+    def current(self, now: float) -> Grant | None:
+        """The header fields if there is a usable token at `now`, else None. Starts a refresh when it is stale."""
         if now < self._fresh_until:
             return self._cached
         if self._per_request:
@@ -95,9 +94,9 @@ class Authorizer:
             self._rest(CredentialsError(f"{self._kind} cannot be used: {type(error).__name__}"))
             return None
 
-    def ready(self) -> bool:
+    def ready(self, now: float) -> bool:
         """Whether `grant()` would return, or raise, without waiting for a refresh."""
-        return self._per_request or self.current() is not None or self._loop.time() < self._rests_until
+        return self._per_request or self.current(now) is not None or now < self._rests_until
 
     async def grant(self) -> Grant:
         """The header fields, after a refresh if one is needed.
@@ -108,12 +107,12 @@ class Authorizer:
         """
         if self._per_request:
             return self._sign()
-        grant = self.current()
+        grant = self.current(self._loop.time())
         if grant is None:
             if self._failure is not None and self._loop.time() < self._rests_until:
                 raise type(self._failure)(*self._failure.args)
             await asyncio.shield(self._refresh())
-            grant = self.current()
+            grant = self.current(self._loop.time())
         if grant is None:
             raise CredentialsError(f"the refreshed token of {self._kind} is not usable")
         return grant

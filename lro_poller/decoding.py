@@ -58,10 +58,10 @@ def decode_response(operation: Operation, decoder: Decoder | None) -> Any:
     Raises:
         DecodeError: the response is not what the decoder takes.
     """
-    if operation.raw_response is None:
-        return None
     try:
-        return operation.response if decoder is None else decoder(operation)
+        if decoder is None or operation.raw_response is None:
+            return operation.response
+        return decoder(operation)
     except _UnfitError as error:
         failure, cause = DecodeError(operation, str(error)), None
     except (KeyboardInterrupt, SystemExit, GeneratorExit):

@@ -48,6 +48,7 @@ __all__ = [
     "Unavailable",
     "Unimplemented",
     "Unknown",
+    "summary",
 ]
 
 
@@ -346,3 +347,10 @@ def _text(status: Status) -> str:
         message = message[: _LONGEST_MESSAGE - 1] + "…"
     shown = "".join(character if character.isprintable() else repr(character)[1:-1] for character in message)
     return f"{status.code_name}: {shown}" if shown else status.code_name
+
+
+def summary(error: LroError) -> str:
+    """An error for the log, without a word of the service's."""
+    if isinstance(error, PollError) and error.status is not None:
+        return f"{error.reason}: {error.status.code_name}"
+    return error.reason if isinstance(error, PollError) else type(error).__name__

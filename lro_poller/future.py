@@ -336,13 +336,17 @@ class Updates:
             self._over = True
         else:
             future._watchers = [*(future._watchers or ()), self]
+            future._tracker.watchers += 1
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._over = True
-        self._future._watchers = [watcher for watcher in self._future._watchers or () if watcher is not self] or None
+        future = self._future
+        if self in (future._watchers or ()):
+            future._watchers = [watcher for watcher in future._watchers or () if watcher is not self] or None
+            future._tracker.watchers -= 1
 
     def __aiter__(self) -> Self:
         return self

@@ -35,24 +35,21 @@ class _Wire(msgspec.Struct):
 _decode_wire = msgspec.json.Decoder(_Wire).decode
 
 
-class Operation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
+class Operation(msgspec.Struct, frozen=True, gc=False):
     """One reading of an operation.
 
     Attributes:
         name: The name it was asked for by, never the one a reply gave.
         done: Whether it has ended.
         error: Why it failed; None while it runs and when it succeeded.
-        raw: The resource as it came, JSON in UTF-8.
-        raw_metadata: The JSON of `metadata`, U+FFFD in place of half a surrogate pair; None where there is none.
-        raw_response: The JSON of `response`, likewise; None where there is none.
+        raw: The resource as it came, JSON in UTF-8. Whatever else is asked for is read out of it again: most
+            operations that wait are never asked, and there may be a million.
     """
 
     name: str
     done: bool
     error: Status | None
     raw: bytes
-    raw_metadata: bytes | None
-    raw_response: bytes | None
 
     @classmethod
     def from_json(cls, name: str, body: bytes) -> Operation:
@@ -73,7 +70,7 @@ class Operation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
             raise ValueError("the body is nested too deeply") from None
         done = wire.done is True
         failure = _read_status(bytes(wire.error)) if done and wire.error != _NULL else None
-        return cls(name, done, failure, body, _present(wire.metadata), _present(wire.response))
+        return cls(name, done, failure, body)
 
     @classmethod
     def from_mapping(cls, value: Mapping[str, Any]) -> Operation:
@@ -98,10 +95,24 @@ class Operation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         return cls.from_json(name, body)
 
     @property
+    def raw_metadata(self) -> bytes | None:
+        """The JSON of `metadata`, U+FFFD in place of half a surrogate pair; None where there is none."""
+        try:
+            return _present(_read_wire(self.raw).metadata)
+        except (ValueError, RecursionError):  # read at the edge of the stack, or not by `from_json`
+            return None
+
+    @property
+    def raw_response(self) -> bytes | None:
+        """The JSON of `response`, U+FFFD in place of half a surrogate pair; None where there is none."""
+        return _present(_read_wire(self.raw).response)
+
+    @property
     def metadata(self) -> Any:
         """`metadata` as JSON values; None where there is none or it cannot be decoded."""
+        raw = self.raw_metadata
         try:
-            return None if self.raw_metadata is None else _json(self.raw_metadata)
+            return None if raw is None else _json(raw)
         except (ValueError, RecursionError):
             return None
 
@@ -112,10 +123,11 @@ class Operation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         Raises:
             ValueError: the response is not valid JSON.
         """
-        if self.raw_response is None:
+        raw = self.raw_response
+        if raw is None:
             return None
         try:
-            value = _json(self.raw_response)
+            value = _json(raw)
         except RecursionError:
             raise ValueError("the response is nested too deeply") from None
         empty = isinstance(value, dict) and any_type(value) == "google.protobuf.Empty"

@@ -293,7 +293,7 @@ class OperationPoller:
             InvalidOperationName: nothing was sent.
             PollerClosed: the poller was closed first.
         """
-        return await self._running().look(self._service.names.check(name))
+        return await self._running().errands.look(self._service.names.check(name))
 
     async def cancel(self, name: str) -> None:
         """Asks the service to cancel an operation. Waiting for it goes on, and ends as the service says.
@@ -308,7 +308,7 @@ class OperationPoller:
         """
         runner = self._running()
         self._check_cancellable()
-        await runner.cancel(self._service.names.check(name))
+        await runner.errands.cancel(self._service.names.check(name))
 
     async def wait_all(
         self, operations: Iterable[Submittable | OperationFuture[Any]], **options: Unpack[WaitOptions]

@@ -213,7 +213,7 @@ class Pump:
         self.lateness += (max(now - tracker.due, 0.0) - self.lateness) / 16
         worker.tracker, worker.began = tracker, now
         self._in_flight[tracker] = worker
-        if not self._sender.ready():
+        if not self._sender.ready(now):
             self._scout, worker.began = tracker, math.inf
         return True
 
@@ -244,8 +244,8 @@ class Pump:
                     self._host.settle(tracker, verdict)
                 if worker.cut:
                     return  # told to stop where nothing was awaited: whatever it awaits next would be cut
-                self._admit(worker)
-                self.arm()
+                if not self._admit(worker) or not self._budget.full() or self._rings_at == math.inf:
+                    self.arm()  # else nothing can start before a poll ends, and whatever else comes is armed for
         finally:
             self.arm()
 

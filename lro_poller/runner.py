@@ -24,9 +24,10 @@ from .engine.forecast import PLAIN, Hints, History, around
 from .engine.learning import Learner
 from .engine.queue import Queue
 from .engine.retry import retry_wait
-from .engine.tracker import Effect, Errand, Event, Listener, State, Tracker, latest_look
+from .engine.tracker import Effect, Event, Listener, State, Tracker, latest_look
 from .engine.verdict import Running, Setback, Verdict
-from .errors import LroError, PollerClosed, PollError, PollTimeout
+from .errands import Errands
+from .errors import LroError, PollerClosed, PollError, PollTimeout, summary
 from .future import OperationFuture
 from .operation import Operation
 from .pump import Pump
@@ -43,7 +44,6 @@ logger = logging.getLogger("lro_poller")
 
 _WARN_EVERY = 60.0  # seconds between two warnings that polls fail
 _SHORTEST_LEAD = 0.02  # seconds kept for the last poll before a deadline, however fast the server is
-_LAST_CANCELLATIONS = 10.0  # seconds in which closing lets requests to cancel be answered
 _CLOSED_AT_ONCE = 500  # futures that closing ends in one step of the loop
 
 
@@ -73,10 +73,9 @@ class Runner:
         self._cancel_grace = cancel_grace
         self._random = random
         self._trackers: dict[str, Tracker] = {}
-        self._errands: set[Errand] = set()
-        self._cancellations: set[asyncio.Task[None]] = set()
         self._queue: Queue[Tracker] = Queue(_when_worth)
         self._pump = Pump(self, sender, budget, self._queue)
+        self.errands = Errands(self._queue, self._pump, self._stop, self._wake_name)
         self._quiet_until = -math.inf
 
     # What the poller asks for.
@@ -137,43 +136,16 @@ class Runner:
         future._finish(operation, now)
         return future
 
-    async def look(self, name: str) -> Operation:
-        """One poll of one operation, in its turn.
-
-        Raises:
-            PollError: it failed, for whatever reason.
-        """
-        return await self._run_errand(name, "GET", "")
-
-    async def cancel(self, name: str) -> None:
-        """Asks the service to cancel an operation, in its turn; who waits for it is told soon.
-
-        Raises:
-            PollError: the request failed, for whatever reason.
-        """
-        await self._run_errand(name, "POST", ":cancel")
-        tracker = self._trackers.get(name)
-        if tracker is not None:
-            self.wake(tracker)
-
-    async def _run_errand(self, name: str, method: str, suffix: str) -> Operation:
-        errand = Errand(name, self.loop.time(), method, suffix)
-        listener = _Once(self.loop)
-        errand.join(listener)
-        self._errands.add(errand)
-        self._queue.put_first(errand)
-        self._pump.arm()
-        try:
-            return await listener.answer
-        finally:
-            self._errands.discard(errand)
-            self._stop(errand)
-
     def wake(self, tracker: Tracker) -> None:
         """Polls `tracker` now, or once more when a poll of it is under way, or when the service lets it."""
         if tracker.on(Event.WAKE) is Effect.HURRY:
             self._hurry(tracker, self.loop.time())
             self._pump.arm()
+
+    def _wake_name(self, name: str) -> None:
+        tracker = self._trackers.get(name)
+        if tracker is not None:
+            self.wake(tracker)
 
     def abandon(self, future: OperationFuture[Any]) -> None:
         """`future` waits no more; polling goes on only if somebody else does."""
@@ -219,8 +191,7 @@ class Runner:
     async def aclose(self) -> None:
         """Ends every future that is pending, every worker, and every connection."""
         try:
-            if self._cancellations:  # they were promised
-                await asyncio.wait(self._cancellations, timeout=_LAST_CANCELLATIONS)
+            await self.errands.finish()
         finally:
             await self._close()
 
@@ -232,13 +203,10 @@ class Runner:
                 self._end(itertools.islice(self._trackers.values(), _CLOSED_AT_ONCE))
                 await asyncio.sleep(0)
         finally:
-            self._end([*self._trackers.values(), *self._errands])
-            for task in self._cancellations:
-                task.cancel()
+            self._end([*self._trackers.values(), *self.errands.under_way])
             try:
                 await self._pump.aclose()
-                if self._cancellations:
-                    await asyncio.wait(self._cancellations)
+                await self.errands.aclose()
             finally:
                 await self._sender.aclose()
 
@@ -265,9 +233,7 @@ class Runner:
         now, tracker = self.loop.time(), future._tracker
         choice, future.at_deadline = future.at_deadline, AtDeadline.LEAVE
         if choice is not AtDeadline.LEAVE:
-            task = self.loop.create_task(self._cancel_late(tracker.name), name="lro-poller cancellation")
-            self._cancellations.add(task)
-            task.add_done_callback(self._cancellations.discard)
+            self.errands.cancel_unattended(tracker.name)
         if choice is AtDeadline.CANCEL_AND_WAIT:
             future.deadline = now + self._cancel_grace
             self._pump.deadlines.put(future, future.deadline)
@@ -276,13 +242,6 @@ class Runner:
         error = PollTimeout(*self._facts(tracker, future, now))
         self.abandon(future)
         future._fail(error, now)
-
-    async def _cancel_late(self, name: str) -> None:
-        """Cancels an operation whose deadline has passed. Nobody awaits this: a failure is logged."""
-        try:
-            await self.cancel(name)
-        except LroError as error:
-            logger.warning("%s: the operation was not cancelled: %s", name, _kind_of(error))
 
     # What follows from a poll.
 
@@ -297,7 +256,7 @@ class Runner:
             self._budget.halt(now, verdict.delay)
         if now >= self._quiet_until:
             self._quiet_until = now + _WARN_EVERY
-            logger.warning("%s: a poll failed: %s; polling goes on", verdict.error.name, _kind_of(verdict.error))
+            logger.warning("%s: a poll failed: %s; polling goes on", verdict.error.name, summary(verdict.error))
 
     def _follow(self, tracker: Tracker, verdict: Verdict, now: float) -> None:
         match tracker.hear(verdict, now):
@@ -317,7 +276,7 @@ class Runner:
             case Effect.REJECT:
                 assert tracker.error is not None
                 self._fail(tracker, tracker.error, now)
-        if isinstance(verdict, Running):
+        if tracker.watchers and isinstance(verdict, Running):
             for who in tracker.audience():
                 who._see(verdict.operation)
 
@@ -423,27 +382,6 @@ class Runner:
         return tracker.name, tracker.operation, tracker.polls, now - who.submitted, tracker.error, self.token(tracker)
 
 
-class _Once:
-    """Who waits for one answer and no more."""
-
-    deadline: float | None = None
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.submitted = loop.time()
-        self.answer: asyncio.Future[Operation] = loop.create_future()
-
-    def _see(self, operation: Operation) -> None:
-        if not self.answer.done():
-            self.answer.set_result(operation)
-
-    def _finish(self, operation: Operation, now: float) -> None:
-        self._see(operation)
-
-    def _fail(self, error: LroError, now: float) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-
 def _when_worth(tracker: Tracker, level: int) -> float:
     """When a poll is worth `2**level` of the price of one."""
     return tracker.began + tracker.forecast.when_worth(tracker.seen - tracker.began, level)
@@ -454,10 +392,3 @@ def _total(progress: Progress | None) -> Callable[[Operation, float], float | No
     if progress is None:
         return None
     return lambda operation, age: expected_duration(progress(operation), age, datetime.datetime.now(datetime.UTC))
-
-
-def _kind_of(error: LroError) -> str:
-    """An error for the log, without a word of the service's."""
-    if isinstance(error, PollError) and error.status is not None:
-        return f"{error.reason}: {error.status.code_name}"
-    return error.reason if isinstance(error, PollError) else type(error).__name__

@@ -51,9 +51,9 @@ class Sender:
         self._reached = False
         self._client = f"gl-python/{platform.python_version()} {transport.library} gapic/{__version__}"
 
-    def ready(self) -> bool:
-        """Whether a request can be sent without waiting for a token."""
-        return self._authorizer.ready()
+    def ready(self, now: float) -> bool:
+        """Whether a request can be sent at `now` without waiting for a token."""
+        return self._authorizer.ready(now)
 
     async def fetch_token(self, tracker: Tracker) -> Verdict | None:
         """Waits for a token; None once there is one, else what its lack means for the operation."""
@@ -70,7 +70,7 @@ class Sender:
         """Sends the request of `tracker`."""
         began = self._loop.time()
         try:
-            grant = self._authorizer.current()
+            grant = self._authorizer.current(began)
             if grant is None:
                 grant = await self._authorizer.grant()
             encoded = encode(tracker.name)

@@ -28,6 +28,10 @@ from .scripted import Scripted, done, open_scripted, running
 ORIGIN = "https://example.com"
 
 
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """The real clock: refreshes are done in threads, which a jumping one would outrun."""
@@ -72,15 +76,15 @@ async def test_many_wait_for_one_refresh_and_one_that_is_cancelled_stops_nobody(
 @pytest.mark.behaviour("B28")
 async def test_a_fresh_token_is_there_without_waiting_and_a_rejected_one_is_not() -> None:
     authorizer = Authorizer(Tokens(), ORIGIN)
-    assert authorizer.current() is None
+    assert authorizer.current(now()) is None
     first = await authorizer.grant()
-    assert authorizer.current() == first
+    assert authorizer.current(now()) == first
     authorizer.reject(first)
-    assert authorizer.current() is None
+    assert authorizer.current(now()) is None
     second = await authorizer.grant()
     assert second.fields["authorization"] == "Bearer token-2"
     authorizer.reject(first)  # late: the token has changed since
-    assert authorizer.current() == second
+    assert authorizer.current(now()) == second
 
 
 async def test_no_token_is_sent_without_credentials() -> None:
@@ -199,11 +203,11 @@ async def test_no_error_of_a_refresh_is_chained_for_it_may_quote_the_token_serve
 async def test_after_a_refresh_that_failed_the_token_server_is_left_alone_for_a_second() -> None:
     credentials = Tokens(RefreshError("no", retryable=True))
     authorizer = Authorizer(credentials, ORIGIN)
-    assert not authorizer.ready()
+    assert not authorizer.ready(now())
     for _ in range(3):
         with pytest.raises(NoReply, match="refreshing Tokens failed: RefreshError"):
             await authorizer.grant()
-        assert authorizer.ready()  # to say so at once
+        assert authorizer.ready(now())  # to say so at once
     assert credentials.refreshes == 1
 
 
@@ -214,7 +218,7 @@ async def test_a_stale_token_is_used_while_one_refresh_goes_on() -> None:
     credentials.expiry = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) + datetime.timedelta(seconds=60)
     authorizer = Authorizer(credentials, ORIGIN)
     for _ in range(3):
-        grant = authorizer.current()
+        grant = authorizer.current(now())
         assert grant is not None
         assert grant.fields["authorization"] == "Bearer token-0"
     credentials.gate.set()
@@ -267,8 +271,8 @@ async def test_a_token_that_would_add_header_fields_is_not_sent(token: str) -> N
 @pytest.mark.behaviour("B28")
 async def test_an_api_key_is_sent_without_a_refresh_and_cannot_be_rejected() -> None:
     authorizer = Authorizer(ApiKey("key-abcdefgh"), ORIGIN)
-    assert authorizer.ready()
-    assert authorizer.current() is None
+    assert authorizer.ready(now())
+    assert authorizer.current(now()) is None
     grant = await authorizer.grant()
     assert grant == Grant({"x-goog-api-key": "key-abcdefgh"}, (b"key-abcdefgh",))
     authorizer.reject(grant)

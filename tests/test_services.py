@@ -138,7 +138,7 @@ def test_a_service_says_which_names_it_has() -> None:
 
 def test_a_service_reads_replies_as_aip_151_says_unless_told_otherwise() -> None:
     assert EXAMPLE.dialect("operations/a", b'{"done": true}') == Operation(
-        "operations/a", True, None, b'{"done": true}', None, None
+        "operations/a", True, None, b'{"done": true}'
     )
 
 

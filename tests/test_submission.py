@@ -80,7 +80,7 @@ def in_api_core(message: operations_pb2.Operation) -> Any:
         types.SimpleNamespace(name="something else", operation=Named(NAME)),
         types.SimpleNamespace(name=NAME, operation=None),
         types.SimpleNamespace(name=NAME, operation="not an operation"),
-        Holder(Operation(NAME, False, None, b"{}", None, None)),
+        Holder(Operation(NAME, False, None, b"{}")),
     ],
 )
 def test_a_name_is_all_that_is_needed(given: Any) -> None:
@@ -103,8 +103,8 @@ def test_of_a_name_alone_nothing_is_known() -> None:
         ({"name": NAME, "done": True}, True, 0),
         ({"name": NAME, "done": True, "response": {"a": 1}}, True, 0),
         ({"name": NAME, "done": True, "error": {"code": 5}}, True, 0),
-        (Operation(NAME, False, None, b"{}", None, None), False, 1),
-        (Operation(NAME, True, None, b"{}", None, b"{}"), True, 0),
+        (Operation(NAME, False, None, b"{}"), False, 1),
+        (Operation(NAME, True, None, b"{}"), True, 0),
         (unfinished(), False, 1),
         (finished(), True, 0),
         (failed(), True, 0),
@@ -122,7 +122,7 @@ def test_an_operation_that_was_seen_is_taken_over_as_it_was(given: Any, done: bo
 
 @pytest.mark.behaviour("B1")
 def test_an_operation_of_this_library_is_taken_as_it_is() -> None:
-    operation = Operation(NAME, True, None, b"{}", None, None)
+    operation = Operation(NAME, True, None, b"{}")
     assert read(operation).operation is operation
 
 
@@ -169,7 +169,7 @@ def test_a_protobuf_operation_whose_response_nobody_knows_is_polled_by_its_name(
         str,
         Named,
         lambda name: Holder(Named(name)),
-        lambda name: Operation(name, True, None, b"{}", None, None),
+        lambda name: Operation(name, True, None, b"{}"),
         lambda name: operations_pb2.Operation(name=name, done=True),
         lambda name: in_api_core(operations_pb2.Operation(name=name)),
     ],
@@ -218,6 +218,6 @@ def test_an_object_that_is_named_for_another_reason_is_refused() -> None:
 
 @pytest.mark.behaviour("B11")
 def test_what_is_handed_in_was_never_waited_for_before() -> None:
-    for given in ("operations/abc", Operation("operations/abc", False, None, b"{}", None, None)):
+    for given in ("operations/abc", Operation("operations/abc", False, None, b"{}")):
         submission = read_submission(OPERATIONS, given)
         assert (submission.age, submission.resumed) == (0.0, False)

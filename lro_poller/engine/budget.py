@@ -102,11 +102,12 @@ class Budget:
 
     def admit(self, now: float, who: Claimant) -> bool:
         """Starts a poll of `who`, if there is room and nobody has waited longer for it; else `who` waits in line."""
-        if self._is_first(who) and self.in_flight < self.max_in_flight and self._next(now) <= now:
-            self._in_line.pop(who, None)
+        if self.in_flight < self.max_in_flight and self._is_first(who) and self._next(now) <= now:
             self.in_flight += 1
             self.take_turn(now)
-            self._nudge()
+            if self._in_line:
+                self._in_line.pop(who, None)
+                self._nudge()
             return True
         self._in_line.setdefault(who)
         self._nudge(but=who)  # whoever is first may have nothing to poll any more, or no loop
@@ -143,10 +144,15 @@ class Budget:
         probing = _PROBED_EVERY if self._throttles else 0.0
         self._turn = max(self._turn, now) + max(1 / self.rate(now), probing)
 
+    def full(self) -> bool:
+        """Whether all polls that may be in flight are."""
+        return self.in_flight >= self.max_in_flight
+
     def finish(self, who: Claimant) -> None:
         """A poll of `who` ended, however it did; it asks for its next turn itself."""
         self.in_flight -= 1
-        self._nudge(but=who)
+        if self._in_line:
+            self._nudge(but=who)
 
     def rate(self, now: float) -> float:
         """How many polls a second may start at `now`."""
@@ -159,11 +165,11 @@ class Budget:
         return min(self.max_rate, max(limit, _SLOWEST))
 
     def _next(self, now: float) -> float:
-        spare = (self._burst - 1) / self.rate(now)
+        spare = 0.0 if self._burst == 1 else (self._burst - 1) / self.rate(now)
         return max(self._turn - spare, self._paused_until)
 
     def _is_first(self, who: Claimant) -> bool:
-        return next(iter(self._in_line), who) is who
+        return not self._in_line or next(iter(self._in_line)) is who
 
     def _nudge(self, but: Claimant | None = None) -> None:
         """Tells whoever is first in line that there may be room."""

@@ -77,10 +77,11 @@ def _told(tracker: Tracker) -> float | None:
 def _metadata_type(tracker: Tracker) -> str:
     """The last part of metadata's `@type`; "" where there is none."""
     operation = tracker.operation
-    if operation is None or operation.raw_metadata is None:
+    raw = None if operation is None else operation.raw_metadata
+    if raw is None:
         return ""
     try:
-        return _read_type(operation.raw_metadata).type_.rpartition(".")[2][:_LONGEST_KIND]
+        return _read_type(raw).type_.rpartition(".")[2][:_LONGEST_KIND]
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return ""
 

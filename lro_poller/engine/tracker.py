@@ -20,7 +20,7 @@ from ..errors import LroError, PollError
 from ..operation import Operation
 from .cadence import Generated
 from .forecast import PLAIN, Forecast, Hints, Kind
-from .verdict import Ended, Refused, Running, Setback, Unauthorized, Verdict
+from .verdict import Ended, Running, Setback, Unauthorized, Verdict
 
 __all__ = ["LIFE", "Effect", "Errand", "Event", "State", "Tracker", "latest_look"]
 
@@ -107,8 +107,6 @@ _LARGEST_LEAD = 0.1  # of a wait: however slow the service is, a last poll is no
 
 _LOOKS_APART = 0.02  # seconds between two last polls, at the least
 
-_EVENT_OF = {Running: Event.RUNNING, Ended: Event.FINISHED, Refused: Event.REFUSED}
-
 
 class Listener(Protocol):
     """Who waits for an operation: since when and until when, in seconds of the tracker's clock."""
@@ -146,6 +144,7 @@ class Tracker:
         error: Why the last poll failed; None when it did not.
         max_failures: How many polls in a row may fail; None for any number.
         ticket, level: Its place in the queue.
+        watchers: How many of its listeners want to see it running.
     """
 
     method = "GET"
@@ -176,6 +175,7 @@ class Tracker:
         "submitted",
         "ticket",
         "wait",
+        "watchers",
     )
 
     def __init__(self, name: str, now: float, forecast: Forecast, max_failures: int | None = None) -> None:
@@ -201,6 +201,7 @@ class Tracker:
         self.max_failures = max_failures
         self.ticket = 0
         self.level = -1
+        self.watchers = 0
         self._first: Listener | None = None
         self._others: dict[Listener, None] | None = None  # most operations have one listener
 
@@ -244,6 +245,9 @@ class Tracker:
         Args:
             lead: As of `latest_look`.
         """
+        if self._others is None:
+            look = math.inf if self._first is None else latest_look(self._first, lead)
+            return look if now + _LOOKS_APART < look < math.inf else None
         looks = [look for who in self.audience() if now + _LOOKS_APART < (look := latest_look(who, lead)) < math.inf]
         return min(looks, default=None)
 
@@ -267,26 +271,31 @@ class Tracker:
         """Takes in what a poll brought at `now`; returns what has to be done."""
         if self.state is State.ENDED:
             return Effect.NOTHING
-        if isinstance(verdict, Running | Ended):
-            self.operation, self.error = verdict.operation, None
-            self.failures = 0
-            if not verdict.operation.done:
+        again = self.renewed
+        self.renewed, self.not_before = False, now
+        match verdict:
+            case Running():
+                self._saw(verdict.operation)
                 self.sightings += 1
-                self.seen = now
-        else:
-            self.error = verdict.error
-        self.not_before = now + verdict.delay if isinstance(verdict, Running | Setback) else now
-        return self.on(self._event_of(verdict))
+                self.seen, self.not_before = now, now + verdict.delay
+                return self.on(Event.RUNNING)
+            case Ended():
+                self._saw(verdict.operation)
+                return self.on(Event.FINISHED)
+        self.error = verdict.error
+        match verdict:
+            case Setback():
+                self.failures += 1
+                self.not_before = now + verdict.delay
+                enough = self.max_failures is not None and self.failures > self.max_failures
+                return self.on(Event.REFUSED if enough else Event.SETBACK)
+            case Unauthorized():
+                self.renewed = True
+                return self.on(Event.REFUSED if again else Event.UNAUTHORIZED)
+        return self.on(Event.REFUSED)
 
-    def _event_of(self, verdict: Verdict) -> Event:
-        second_401, self.renewed = self.renewed, isinstance(verdict, Unauthorized)
-        if isinstance(verdict, Unauthorized):
-            return Event.REFUSED if second_401 else Event.UNAUTHORIZED
-        if isinstance(verdict, Setback):
-            self.failures += 1
-            enough = self.max_failures is not None and self.failures > self.max_failures
-            return Event.REFUSED if enough else Event.SETBACK
-        return _EVENT_OF[type(verdict)]
+    def _saw(self, operation: Operation) -> None:
+        self.operation, self.error, self.failures = operation, None, 0
 
 
 def latest_look(who: Listener, lead: float) -> float:
@@ -310,5 +319,6 @@ class Errand(Tracker):
 
     def __init__(self, name: str, now: float, method: str, suffix: str) -> None:
         super().__init__(name, now, PLAIN, max_failures=0)
+        self.watchers = 1
         self.method = method
         self.suffix = suffix

@@ -138,9 +138,9 @@ def retry_after(headers: Mapping[str, str]) -> float:
     return 0.0 if until is None or since is None else _bounded(until - since)
 
 
-def acknowledge(name: str, body: bytes) -> Operation:
+def acknowledge(name: str, _: bytes) -> Operation:
     """Reads the reply to a request whose answer says nothing: that it was accepted is all."""
-    return Operation(name, done=True, error=None, raw=body, raw_metadata=None, raw_response=None)
+    return Operation(name, done=True, error=None, raw=b"{}")
 
 
 def _judge_success(service: Service, name: str, reply: Reply, read: Dialect) -> Verdict:

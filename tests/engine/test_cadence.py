@@ -22,7 +22,7 @@ from lro_poller.operation import Operation
 
 NAME = "operations/abc"
 CONSTANT: Any = backoff.constant
-RUNNING = Operation(NAME, False, None, b"{}", None, None)
+RUNNING = Operation(NAME, False, None, b"{}")
 MANY = settings(max_examples=300, deadline=None, derandomize=True)
 
 

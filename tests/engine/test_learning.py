@@ -217,6 +217,6 @@ def test_a_resumed_operation_teaches_nothing_and_goes_by_what_is_known() -> None
 @pytest.mark.behaviour("B19")
 def test_metadata_nested_without_end_is_of_no_type() -> None:
     history = History()
-    tracker = tracked(operation=Operation(NAME, False, None, b"", b'{"@type": ' + b"[" * 100_000, None))
+    tracker = tracked(operation=Operation(NAME, False, None, b'{"metadata": {"@type": ' + b"[" * 100_000))
     Learner(history, "svc").saw_running(tracker)
     assert tracker.kind is history.kind("svc ")

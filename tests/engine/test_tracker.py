@@ -31,8 +31,8 @@ ABANDON       ENDED DROP        ENDED CUT         ENDED CUT         - NOTHING
 """
 """What follows from each event in each state: the next state, `-` for the same, and what has to be done."""
 
-PENDING = Operation(NAME, False, None, b"{}", None, None)
-DONE = Operation(NAME, True, None, b"{}", None, None)
+PENDING = Operation(NAME, False, None, b"{}")
+DONE = Operation(NAME, True, None, b"{}")
 ERROR = PollError(NAME, "HTTP 503", 503)
 REPLIES: dict[Event, Verdict] = {
     Event.RUNNING: Running(PENDING, 0.0),
@@ -253,7 +253,7 @@ def test_a_reply_that_comes_late_revives_nothing(end: Verdict | None, verdict: V
 @pytest.mark.parametrize("verdict", REPLIES.values(), ids=lambda verdict: type(verdict).__name__)
 def test_a_reply_that_comes_late_changes_nothing(verdict: Verdict) -> None:
     tracker = brought_to(State.POLLING)
-    tracker.hear(Ended(Operation(NAME, True, None, b'{"done": true}', None, None)), NOW)
+    tracker.hear(Ended(Operation(NAME, True, None, b'{"done": true}')), NOW)
     before = facts(tracker)
     tracker.hear(verdict, NOW)
     assert facts(tracker) == before

@@ -396,7 +396,7 @@ def test_a_success_that_is_no_operation_is_a_setback_that_quotes_nothing(status:
 def test_a_service_reads_its_replies_in_its_own_dialect() -> None:
     def dialect(name: str, body: bytes) -> Operation:
         if body == b"PENDING":
-            return Operation(name, False, None, body, None, None)
+            return Operation(name, False, None, body)
         raise ValueError("no dialect of ours")
 
     service = Service("example", "v1", "https://example.com", dialect=dialect)
