@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from .contenders import CONTENDERS
 from .load import LABELS
-from .report import RESULTS
+from .report import PLOTS, RESULTS
 from .waiting import WAITERS
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_FOLDER = Path(__file__).parent.parent / "docs" / "plots"
 _OURS, _PEERS, _SECOND = "#1a73e8", "#9aa0a6", "#fbbc04"
 _OFF_SCALE = 1000.0  # µs a poll: a bar of more than this would leave the others too short to compare
 
@@ -41,7 +40,7 @@ mpl.rcParams |= {
 
 def main() -> None:
     """Draws every plot whose figures were kept."""
-    _FOLDER.mkdir(parents=True, exist_ok=True)
+    PLOTS.mkdir(parents=True, exist_ok=True)
     for name, (draw, height) in _PLOTS.items():
         path = RESULTS / f"{name}.json"
         if path.exists():
@@ -52,7 +51,7 @@ def main() -> None:
             figure.supxlabel(
                 f"{kept['command']}, Python {machine['python']}, {machine['processor']}, {machine['date']}", size=7
             )
-            figure.savefig(_FOLDER / f"{name}.svg", metadata={"Date": None})
+            figure.savefig(PLOTS / f"{name}.svg", metadata={"Date": None})
 
 
 def _draw_throughput(figure: Figure, figures: Any) -> None:

@@ -17,9 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["RESULTS", "Target", "print_table", "publish"]
+__all__ = ["PLOTS", "RESULTS", "Target", "print_table", "publish"]
 
 RESULTS = Path(__file__).parent / "results"
+PLOTS = Path(__file__).parent.parent / "docs" / "plots"
 
 _PACKAGES = (
     "aiohttp", "backoff", "google-api-core", "google-auth", "httpx", "lro-poller", "msgspec", "uvloop", "yarl",

@@ -222,6 +222,7 @@ class Runner:
     def settle(self, tracker: Tracker, verdict: Verdict) -> None:
         """See `pump.Host`."""
         now = self.loop.time()
+        logger.debug("%s: %s", tracker.name, type(verdict).__name__)
         try:
             self._account(verdict, now)
             self._follow(tracker, verdict, now)

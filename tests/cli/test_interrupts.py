@@ -8,6 +8,7 @@ import pty
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,13 @@ from lro_poller.testing import Emulator, Hang
 
 from .process import COMMAND, at
 from .test_credentials import key, service_account  # noqa: F401 - a fixture
+
+HEARING = [
+    sys.executable,
+    "-c",
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
+]
+"""Ctrl-C is ignored by whatever is started in the background, these tests perhaps, and by its children."""
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
@@ -31,12 +39,21 @@ def silent() -> Iterator[socket.socket]:
         yield listening
 
 
-def started(*arguments: str, stdin: int = subprocess.DEVNULL, **environment: str) -> subprocess.Popen[str]:
+class Child(subprocess.Popen[str]):
+    """A process that does not outlive its test."""
+
+    def __exit__(self, *raised: object) -> None:
+        if self.poll() is None:
+            self.kill()
+        super().__exit__(*raised)
+
+
+def started(*arguments: str, stdin: int = subprocess.DEVNULL, **environment: str) -> Child:
     pipe, settings = subprocess.PIPE, {**os.environ, **environment}
-    return subprocess.Popen([*COMMAND, *arguments], stdin=stdin, stdout=pipe, stderr=pipe, text=True, env=settings)
+    return Child([*HEARING, *COMMAND, *arguments], stdin=stdin, stdout=pipe, stderr=pipe, text=True, env=settings)
 
 
-def ended(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str, str]:
+def ended(process: Child, number: signal.Signals) -> tuple[int, str, str]:
     """Sends a signal; returns the exit status and what was still said."""
     process.send_signal(number)
     out, err = process.communicate(timeout=10)
@@ -44,7 +61,7 @@ def ended(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, 
     return process.returncode, out, err
 
 
-def wait_for(process: subprocess.Popen[str], words: str) -> None:
+def wait_for(process: Child, words: str) -> None:
     """Reads standard error up to a line with `words`."""
     assert process.stderr is not None
     for line in process.stderr:
