@@ -21,25 +21,31 @@ def _install(session: nox.Session, *groups: str) -> None:
     session.install("-e", ".[cli,http2]", *needed)
 
 
+def _pytest(session: nox.Session) -> None:
+    session.run("python", "-m", "pytest", "-q", "-n", "auto", *session.posargs)
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The tests. Arguments go to pytest."""
+    """The tests, on every core. Arguments go to pytest."""
     _install(session, "test")
-    session.run("python", "-m", "pytest", "-q", *session.posargs)
+    _pytest(session)
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
     """The tests again, with branch coverage."""
     _install(session, "test")
-    session.run("python", "-m", "pytest", "-q", "--cov", "--cov-report=term", *session.posargs)
+    # Not by pytest-cov: the plugin of the package is loaded, and the package with it, before that begins to measure.
+    session.run("coverage", "run", "-m", "pytest", "-q", *session.posargs)
+    session.run("coverage", "report")
 
 
 @nox.session(python=PYTHONS)
 def pythons(session: nox.Session) -> None:
     """The tests on every interpreter that this machine has."""
     _install(session, "test")
-    session.run("python", "-m", "pytest", "-q", *session.posargs)
+    _pytest(session)
 
 
 @nox.session
@@ -48,7 +54,7 @@ def python_backoff(session: nox.Session) -> None:
     _install(session, "test")
     session.run("pip", "uninstall", "--yes", "--quiet", "backoff")
     session.install("--force-reinstall", "--no-deps", "python-backoff")
-    session.run("python", "-m", "pytest", "-q", *session.posargs)
+    _pytest(session)
 
 
 @nox.session
