@@ -119,7 +119,7 @@ class Authorizer:
 
     def reject(self, grant: Grant) -> None:
         """The server answered 401 to these fields: a poll that still has their token gets a new one."""
-        if not self._per_request and grant is self._cached:
+        if not self._per_request and grant is self._cached and self._fresh_until < math.inf:
             self._rejected, self._fresh_until = self._cached_token, -math.inf
 
     async def aclose(self) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import google.auth
+import google.auth.environment_vars
 import google.auth.exceptions
 from google.auth.credentials import with_scopes_if_required
 

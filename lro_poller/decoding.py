@@ -92,9 +92,10 @@ def _parse_pydantic(model: Any, operation: Operation) -> Any:
     try:
         return model.model_validate_json(operation.raw_response)
     except ValueError as error:
-        if not hasattr(error, "errors"):
+        tell = getattr(error, "errors", None)
+        if tell is None:
             raise
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        faults = tell(include_url=False, include_context=False, include_input=False)
     places = ("{}: {}".format(".".join(map(str, fault["loc"])), fault["msg"]) for fault in faults)
     raise _UnfitError("; ".join(places))
 

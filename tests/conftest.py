@@ -22,6 +22,12 @@ from lro_poller import OperationPoller
 from lro_poller.testing import Emulator
 
 
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: leaving it out makes each collection of the tests' own garbage ten times faster."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "asyncio", {"loop_factory": looptime.new_event_loop}

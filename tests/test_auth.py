@@ -91,6 +91,15 @@ async def test_no_token_is_sent_without_credentials() -> None:
     assert (await Authorizer(AnonymousCredentials(), ORIGIN).grant()).fields == {}
 
 
+@pytest.mark.behaviour("B17")
+async def test_a_401_to_nobody_is_final_and_ends_no_other_wait(emulator: Emulator) -> None:
+    refused = emulator.add_operation(faults=[HttpError(401), HttpError(401)])
+    async with OperationPoller(endpoint=emulator.origin, credentials=AnonymousCredentials()) as poller:
+        with pytest.raises(PollError, match="HTTP 401"):
+            await poller.submit(refused)
+        assert await poller.submit(emulator.add_operation(response={})) == {}
+
+
 @pytest.mark.parametrize("retryable, raised", [(True, NoReply), (False, CredentialsError)])
 async def test_a_refresh_that_fails_is_passing_or_final(retryable: bool, raised: type[Exception]) -> None:
     authorizer = Authorizer(Tokens(RefreshError("secret answer", retryable=retryable)), ORIGIN)

@@ -203,7 +203,6 @@ async def test_what_is_left_of_a_closed_poller_shows_no_token(emulator: Emulator
 
 
 @pytest.mark.behaviour("B26")
-@pytest.mark.xfail(strict=True, reason="what a server says is not searched for the token yet")
 @pytest.mark.parametrize("where", ["of a poll", "of the operation"])
 async def test_a_server_that_repeats_the_token_does_not_get_it_into_an_error_or_a_log(
     emulator: Emulator, caplog: pytest.LogCaptureFixture, where: str

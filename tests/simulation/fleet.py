@@ -274,7 +274,7 @@ class _Fleet:
             self._pollers[0].budget.in_flight,
             len(self._pollers[0].budget._in_line),
             len(runner._trackers),
-            len(runner._errands),
+            len(runner.errands.under_way),
             len(runner._queue),
             len(runner._pump.deadlines),
             runner._pump.in_flight,

@@ -15,9 +15,11 @@ from lro_poller import (
     WORKSPACE_EVENTS,
     WORKSPACE_EVENTS_V1,
     BackoffError,
+    Budget,
     Code,
     CredentialsError,
     DecodeError,
+    History,
     InvalidOperationName,
     LroError,
     Operation,
@@ -29,6 +31,7 @@ from lro_poller import (
     PollTimeout,
     Quota,
     Service,
+    Stats,
     Status,
     Updates,
 )
@@ -61,6 +64,26 @@ async def poll() -> None:
             assert_type(future, OperationFuture[Any])
         await poller.cancel("operations/a")
         await poller.drain()
+        assert_type(poller.stats(), Stats)
+        assert_type(poller.stats().lateness, float)
+        assert_type(poller.history.save(), str)
+        assert_type(poller.budget, Budget)
+
+
+def half_done(operation: Operation) -> float | None:
+    return operation.metadata.get("share")
+
+
+async def share() -> None:
+    budget, history = Budget(max_in_flight=8, max_rate=5.0, burst=2), History()
+    history.add("workspaceevents:v1beta CreateSubscriptionMetadata", 12.5)
+    history.load(history.save())
+    async with (
+        OperationPoller(budget=budget, history=history, progress=half_done) as first,
+        OperationPoller("workspaceevents:v1", budget=budget) as second,
+    ):
+        assert_type(await first.submit("operations/a", kind="creation", expected=30), Any)
+        assert_type(second.submit("operations/b", progress=lambda operation: None), OperationFuture[Any])
 
 
 def configure() -> OperationPoller:
