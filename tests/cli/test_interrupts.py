@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 
 import pytest
 
@@ -42,10 +43,12 @@ def silent() -> Iterator[socket.socket]:
 class Child(subprocess.Popen[str]):
     """A process that does not outlive its test."""
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         if self.poll() is None:
             self.kill()
-        super().__exit__(*raised)
+        super().__exit__(kind, error, traceback)
 
 
 def started(*arguments: str, stdin: int = subprocess.DEVNULL, **environment: str) -> Child:

@@ -71,7 +71,8 @@ async def poll() -> None:
 
 
 def half_done(operation: Operation) -> float | None:
-    return operation.metadata.get("share")
+    share = operation.metadata.get("share")
+    return share if isinstance(share, float) else None
 
 
 async def share() -> None:
