@@ -14,9 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from . import services
-from .auth import Authorizer
 from .collecting import Completions, settled
-from .credentials import load_default, scoped
 from .engine.budget import Budget
 from .engine.cadence import BackoffFactory, check_backoff
 from .engine.forecast import History
@@ -24,8 +22,6 @@ from .future import OperationFuture
 from .operation import Operation
 from .origin import check_origin
 from .resume import Token
-from .runner import Runner
-from .sender import Sender
 from .services import WORKSPACE_EVENTS, Service
 from .stats import Stats
 from .submission import Submission, Submittable, read_submission
@@ -34,6 +30,8 @@ from .transports import Transport
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
+
+    from .runner import Runner
 
 __all__ = ["OperationPoller"]
 
@@ -161,6 +159,12 @@ class OperationPoller:
             asyncio.get_running_loop()
         except RuntimeError:
             raise RuntimeError("OperationPoller needs asyncio; this is another event loop") from None
+        # What only an open poller needs is loaded here, google.auth and anyio with it: importing stays cheap.
+        from .auth import Authorizer
+        from .credentials import load_default, scoped
+        from .runner import Runner
+        from .sender import Sender
+
         credentials = self._credentials
         if credentials is None:
             credentials = await load_default(self._scopes)

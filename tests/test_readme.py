@@ -40,7 +40,7 @@ def test_the_first_example_runs_as_it_stands(
 
 
 def test_the_example_of_the_emulator_runs_as_it_stands() -> None:
-    head, body = EXAMPLES[2].split("\n\n", 1)
+    head, body = EXAMPLES[3].split("\n\n", 1)
     source = f"{head}\nasync def example():\n" + "".join(f"    {line}\n" for line in body.splitlines())
     scope: dict[str, Any] = {}
     exec(compile(source, "README.md", "exec"), scope)
