@@ -32,11 +32,25 @@ from .errors import (
     Unknown,
 )
 from .future import OperationFuture, Updates
+from .names import NamePattern
 from .operation import Operation
 from .poller import OperationPoller
 from .services import WORKSPACE_EVENTS, WORKSPACE_EVENTS_V1, Quota, Service
 from .stats import Stats
-from .status import Code, Status
+from .status import (
+    BadRequest,
+    Code,
+    DebugInfo,
+    ErrorInfo,
+    Help,
+    LocalizedMessage,
+    PreconditionFailure,
+    QuotaFailure,
+    RequestInfo,
+    ResourceInfo,
+    RetryInfo,
+    Status,
+)
 from .version import __version__
 
 __all__ = [
@@ -45,19 +59,25 @@ __all__ = [
     "Aborted",
     "AlreadyExists",
     "BackoffError",
+    "BadRequest",
     "Budget",
     "Cancelled",
     "Code",
     "CredentialsError",
     "DataLoss",
     "DeadlineExceeded",
+    "DebugInfo",
     "DecodeError",
+    "ErrorInfo",
     "FailedPrecondition",
+    "Help",
     "History",
     "Internal",
     "InvalidArgument",
     "InvalidOperationName",
+    "LocalizedMessage",
     "LroError",
+    "NamePattern",
     "NotFound",
     "Operation",
     "OperationError",
@@ -68,8 +88,13 @@ __all__ = [
     "PollError",
     "PollTimeout",
     "PollerClosed",
+    "PreconditionFailure",
     "Quota",
+    "QuotaFailure",
+    "RequestInfo",
     "ResourceExhausted",
+    "ResourceInfo",
+    "RetryInfo",
     "Service",
     "Stats",
     "Status",

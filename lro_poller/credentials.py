@@ -95,5 +95,5 @@ def _reason(error: Exception) -> str:
 
 
 async def _in_thread(function: Callable[[], Any]) -> Any:
-    # Abandoned when cancelled: a token server that hangs must not hold up closing.
+    # Abandoned when cancelled: a metadata server that hangs must not hold up anybody.
     return await anyio.to_thread.run_sync(function, abandon_on_cancel=True)

@@ -288,6 +288,7 @@ class OperationFuture(Generic[T_co]):
         waiters, self._waiters = self._waiters, None
         callbacks, self._callbacks = self._callbacks, None
         watchers, self._watchers = self._watchers, None
+        self._tracker.watchers -= len(watchers or ())
         for waiter in waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
@@ -319,16 +320,20 @@ class Updates:
     has its outcome, which `await future` tells.
     """
 
-    __slots__ = ("_fresh", "_future", "_last", "_over", "_waiter")
+    __slots__ = ("_entered", "_fresh", "_future", "_last", "_over", "_waiter")
 
     def __init__(self, future: OperationFuture[Any]) -> None:
         self._future = future
+        self._entered = False
         self._fresh: Operation | None = None
         self._last: Operation | None = None
         self._over = False
         self._waiter: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Self:
+        if self._entered:
+            raise RuntimeError("a stream of updates is entered once; open another")
+        self._entered = True
         future = self._future
         if future.operation is not None:
             self._show(future.operation)
@@ -343,6 +348,7 @@ class Updates:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._over = True
+        self._wake()  # a reader in another task
         future = self._future
         if self in (future._watchers or ()):
             future._watchers = [watcher for watcher in future._watchers or () if watcher is not self] or None
@@ -352,6 +358,8 @@ class Updates:
         return self
 
     async def __anext__(self) -> Operation:
+        if not self._entered:
+            raise RuntimeError("read updates inside 'async with future.updates() as stream'")
         while self._fresh is None:
             if self._over:
                 raise StopAsyncIteration

@@ -78,7 +78,9 @@ class OperationPoller:
         poll_timeout: Seconds that one poll may take.
         max_in_flight: How many polls may be under way at once; 32 unless given.
         max_rate: How many polls may start a second. None for 95% of the service's known quota,
-            and for no limit at another endpoint than its own; `math.inf` for no limit.
+            and for no limit at another endpoint than its own; `math.inf` for no limit. That quota is the
+            project's: with credentials of one user, who may be allowed less (100 reads a minute by Workspace
+            Events), say so here, or let 429s find it out.
         budget: A `Budget` that several pollers of one event loop share, in place of the two before.
         history: What is known of how long operations take, and where it is learned; a new one unless given.
         progress: As of `submit`, for every operation.

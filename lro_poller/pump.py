@@ -20,6 +20,7 @@ from typing import Protocol
 
 from .engine.budget import Budget
 from .engine.queue import Queue
+from .engine.retry import retry_wait
 from .engine.schedule import Schedule
 from .engine.tracker import Event, Tracker
 from .engine.verdict import Setback, Verdict
@@ -82,6 +83,8 @@ class Pump:
         self._rings_at = math.inf
         self._scout: Tracker | None = None  # the poll that waits for a token
         self._in_line = False
+        self._rests = 0  # in a row
+        self._rests_until = -math.inf
 
     @property
     def in_flight(self) -> int:
@@ -102,10 +105,20 @@ class Pump:
 
     def nudge(self) -> None:
         """See `Claimant`."""
-        if self._loop.is_closed() or self._scout is not None or self._queue.next_time() > self._loop.time():
+        when = max(self._queue.next_time(), self._rests_until)
+        if self._loop.is_closed() or self._scout is not None or when > self._loop.time():
             self._leave_line()
         else:
             self.arm()
+
+    def rest(self, now: float) -> None:
+        """There is no token to be had: starts no poll for a while, the longer the more often this happens in a row.
+
+        That is no matter of the budget, which pollers with other credentials may share.
+        """
+        if now >= self._rests_until:
+            self._rests += 1
+            self._rests_until = now + retry_wait(self._rests, 0.0)
 
     def cut(self, tracker: Tracker) -> None:
         """Stops the poll of `tracker` that is under way."""
@@ -142,7 +155,7 @@ class Pump:
             turn = self._budget.next_time(now, self)
             if turn == math.inf and not self._in_line:
                 turn = now  # to get in line: nobody says when there is room to whom they do not know of
-            when = min(when, max(poll, turn, now))
+            when = min(when, max(poll, turn, self._rests_until, now))
         if self._in_flight:
             oldest = next(iter(self._in_flight.values()))
             when = min(when, oldest.began + self._sender.timeout)
@@ -200,7 +213,7 @@ class Pump:
         start at once when it comes, whatever the rate.
         """
         now = self._loop.time() + _TIMER_SLACK
-        if self._closed or self._scout is not None or self._queue.next_time() > now:
+        if self._closed or self._scout is not None or max(self._queue.next_time(), self._rests_until) > now:
             self._leave_line()
             return False
         self._in_line = not self._budget.admit(now, self)
@@ -272,6 +285,7 @@ class Pump:
         fault = await self._sender.fetch_token(tracker)
         if fault is not None:
             return fault
+        self._rests = 0
         await self._await_turn()
         self._scout, worker.began = None, self._loop.time()
         self._in_flight[tracker] = self._in_flight.pop(tracker)

@@ -25,7 +25,7 @@ from .engine.learning import Learner
 from .engine.queue import Queue
 from .engine.retry import retry_wait
 from .engine.tracker import Effect, Event, Listener, State, Tracker, latest_look
-from .engine.verdict import Running, Setback, Verdict
+from .engine.verdict import Refused, Running, Setback, Verdict
 from .errands import Errands
 from .errors import LroError, PollerClosed, PollError, PollTimeout, summary
 from .future import OperationFuture
@@ -138,6 +138,7 @@ class Runner:
 
     def wake(self, tracker: Tracker) -> None:
         """Polls `tracker` now, or once more when a poll of it is under way, or when the service lets it."""
+        tracker.wait = 0.0  # should the poll fail, it is not put off by as much as is usual
         if tracker.on(Event.WAKE) is Effect.HURRY:
             self._hurry(tracker, self.loop.time())
             self._pump.arm()
@@ -249,12 +250,13 @@ class Runner:
     def _account(self, verdict: Verdict, now: float) -> None:
         """Tells the budget, and the log, how the service is doing."""
         if not isinstance(verdict, Setback):
-            self._budget.answered(now)
+            if not isinstance(verdict, Refused) or verdict.error.http_status is not None:
+                self._budget.answered(now)
             return
         if verdict.error.http_status == 429:
             self._budget.throttled(now, verdict.delay)
         elif verdict.general:
-            self._budget.halt(now, verdict.delay)
+            self._pump.rest(now)
         if now >= self._quiet_until:
             self._quiet_until = now + _WARN_EVERY
             logger.warning("%s: a poll failed: %s; polling goes on", verdict.error.name, summary(verdict.error))
@@ -336,7 +338,7 @@ class Runner:
 
     def _survive(self, tracker: Tracker, error: BaseException, now: float) -> None:
         """A bug, of ours or in code of the caller's that runs in here: heard of on this operation's own futures."""
-        logger.error("%s: what was seen of it could not be dealt with", tracker.name, exc_info=error)
+        logger.error("%s: %s in dealing with what was seen of it", tracker.name, type(error).__name__)
         failure = PollError(tracker.name, f"{type(error).__name__} in dealing with what was seen of it")
         failure.__cause__ = error
         self._give_up(tracker, failure, now)
@@ -362,6 +364,7 @@ class Runner:
     def _release(self, tracker: Tracker) -> tuple[Listener, ...]:
         """Takes an ended operation out of the books; returns who waited for it."""
         self._forget(tracker)
+        self._learner.lost_sight(tracker, self.loop.time())
         audience = tracker.audience()
         for who in audience:
             self._dismiss(tracker, who)

@@ -78,6 +78,30 @@ async def test_a_slow_reader_sees_the_newest(emulator: Emulator, poller: Operati
         assert [operation.metadata["n"] async for operation in stream] == [19]
 
 
+@pytest.mark.behaviour("B9")
+async def test_a_stream_that_was_not_entered_says_so(emulator: Emulator, poller: OperationPoller) -> None:
+    future = poller.submit(emulator.add_operation(response={}))
+    with pytest.raises(RuntimeError, match="async with"):
+        await anext(aiter(future.updates()))
+    stream = future.updates()
+    async with stream:
+        with pytest.raises(RuntimeError, match="entered once"):
+            await stream.__aenter__()
+    await future
+
+
+@pytest.mark.behaviour("B9")
+async def test_leaving_a_stream_ends_a_reader_in_another_task(emulator: Emulator, poller: OperationPoller) -> None:
+    future = poller.submit(emulator.add_operation(duration=None))
+    async with future.updates() as stream:
+        await asyncio.sleep(5)
+        await anext(stream)
+        reading = asyncio.ensure_future(_collect(stream))
+        await asyncio.sleep(0)
+    assert await reading == []
+    future.cancel()
+
+
 @pytest.mark.behaviour("B6", "B19")
 async def test_a_decoder_that_raises_is_heard_of_on_its_own_future(emulator: Emulator, poller: OperationPoller) -> None:
     name = emulator.add_operation(response={"n": 1})
@@ -102,3 +126,7 @@ async def test_asyncios_own_tools_take_it(emulator: Emulator, poller: OperationP
 
 async def _outcome(future: Any) -> Any:
     return await future
+
+
+async def _collect(stream: Any) -> list[Any]:
+    return [operation async for operation in stream]

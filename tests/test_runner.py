@@ -12,9 +12,10 @@ from typing import Any
 
 import backoff
 import pytest
-from google.auth.credentials import AnonymousCredentials
+from google.auth.credentials import AnonymousCredentials, Credentials
+from google.auth.exceptions import TransportError
 
-from lro_poller import OperationPoller
+from lro_poller import Budget, History, OperationPoller
 from lro_poller.testing import Emulator, HttpError, RawReply
 
 from .conftest import make_poller
@@ -132,3 +133,53 @@ async def test_looking_now_polls_at_once_and_keeps_the_rate(
         future.poll_now()
     await asyncio.gather(*futures)
     assert [request.time - began for request in emulator.requests] == pytest.approx([0, 0.5, 1.0, 1.5], abs=0.05)
+
+
+@pytest.mark.behaviour("B19", "B28")
+async def test_a_dead_token_server_halts_its_own_poller_and_no_other_of_the_budget(emulator: Emulator) -> None:
+    class Dead(Credentials):
+        def refresh(self, request: Any) -> None:
+            raise TransportError("no token server")
+
+    budget = Budget(8)
+    async with (
+        OperationPoller(endpoint=emulator.origin, credentials=Dead(), budget=budget) as tokenless,  # type: ignore[no-untyped-call]
+        make_poller(emulator.origin, budget=budget) as healthy,
+    ):
+        waits = [tokenless.submit(emulator.add_operation(response={})) for _ in range(8)]
+        await asyncio.sleep(0.1)
+        began = asyncio.get_running_loop().time()
+        await healthy.wait_all([emulator.add_operation(response={}) for _ in range(20)])
+        assert asyncio.get_running_loop().time() - began < 1
+        assert not any(future.done() for future in waits)
+
+
+async def test_looking_once_teaches_nothing_of_durations(emulator: Emulator, poller: OperationPoller) -> None:
+    name = emulator.add_operation(duration=None, metadata={"@type": "x.Making"})
+    for _ in range(30):
+        await poller.get(name)
+    kind = poller.history.kind("workspaceevents:v1beta Making")
+    assert not kind.durations._running
+
+
+@pytest.mark.behaviour("B21")
+async def test_a_history_that_outlives_its_poller_follows_nothing_of_it(emulator: Emulator) -> None:
+    history = History()
+    async with make_poller(emulator.origin, history=history) as poller:
+        for _ in range(20):
+            poller.submit(emulator.add_operation(duration=None, metadata={"@type": "x.Making"}))
+        await asyncio.sleep(5)
+        assert len(history.kind("workspaceevents:v1beta Making").durations._running) == 20
+    assert not history.kind("workspaceevents:v1beta Making").durations._running
+
+
+@pytest.mark.behaviour("B15")
+async def test_looking_now_is_tried_again_soon_when_the_look_fails(
+    emulator: Emulator, open_poller: Callable[..., Any]
+) -> None:
+    poller = await open_poller(backoff=functools.partial(backoff.constant, interval=1000))
+    future = poller.submit(emulator.add_operation(duration=10, response={}, faults=[None, HttpError(503)]))
+    await asyncio.sleep(11)
+    future.poll_now()
+    assert await future == {}
+    assert future.elapsed == pytest.approx(12, abs=0.2)

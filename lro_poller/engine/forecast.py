@@ -31,6 +31,7 @@ _REBUILD_SHARE = 0.1  # of the durations so far has to be new
 _REBUILD_COUNT = 16  # new ones that always suffice
 
 _MOST_KINDS = 256
+_MOST_SEEN = 2**53
 _VERSION = 1
 
 
@@ -269,6 +270,8 @@ def _read(text: Any) -> _Saved:
     if saved.version != _VERSION:
         raise ValueError(f"durations saved in version {saved.version}; this lro-poller reads version {_VERSION}")
     for kind in saved.kinds.values():
+        if not len(kind.intervals) <= kind.seen < _MOST_SEEN or bool(kind.seen) != bool(kind.intervals):
+            raise ValueError("not durations that were saved by lro-poller: their number is out of range")
         for low, high in kind.intervals:
             if not 0 <= low < math.inf or (high is not None and not low <= high < math.inf):
                 raise ValueError("not durations that were saved by lro-poller: an interval is out of range")

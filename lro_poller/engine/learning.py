@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from .forecast import PLAIN, History, Kind, around
+from .forecast import History, Kind, around
 from .tracker import Tracker
 
 __all__ = ["Learner"]
@@ -45,7 +45,7 @@ class Learner:
                 return
         if hints is None or hints.expected is None:
             tracker.forecast = tracker.kind
-        elif tracker.forecast is PLAIN:
+        else:
             tracker.forecast = around(hints.expected)
 
     def ended(self, tracker: Tracker, now: float) -> None:

@@ -2,11 +2,11 @@
 
 An operation is *parked* while its next poll lies ahead, *polling* while one is under way,
 *recalled* when somebody asked to look again while one is under way (the answer that is
-coming may be older than the news), and *ended* for ever after. Nine things can happen to
+coming may be older than the news), and *ended* for ever after. Eight things can happen to
 it. `LIFE` says for each state and each event which state follows and what has to be done;
 whoever holds the tracker does it, and decides nothing about it.
 
-Two pairs are marked `Effect.BUG`: no caller may bring them about. Replies that reach an
+Pairs that are marked `Effect.BUG` no caller may bring about. Replies that reach an
 ended operation are late and change nothing.
 """
 
@@ -231,12 +231,6 @@ class Tracker:
         first = () if self._first is None else (self._first,)
         return (*first, *self._others) if self._others else first
 
-    def dismiss(self) -> tuple[Listener, ...]:
-        """Everybody who waited for it; nobody does any more."""
-        audience = self.audience()
-        self._first = self._others = None
-        return audience
-
     def last_look(self, now: float, lead: float) -> float | None:
         """When the last poll has to start that is to end before the first deadline that still allows one.
 
@@ -319,6 +313,7 @@ class Errand(Tracker):
 
     def __init__(self, name: str, now: float, method: str, suffix: str) -> None:
         super().__init__(name, now, PLAIN, max_failures=0)
+        self.learns = False  # it is looked at once: that it ran then says nothing of how long it takes
         self.watchers = 1
         self.method = method
         self.suffix = suffix

@@ -168,6 +168,11 @@ class Http2Transport:
         except Exception as error:
             self._opening = None
             _fail(opened, error if isinstance(error, NoExchange) else _no_connection(error))
+        except BaseException:  # somebody cancels every task there is: whoever waits for this one must hear of it
+            self._opening = None
+            if not opened.done():
+                _fail(opened, NoExchange(_CLOSED, repeatable=False))
+            raise
         else:
             self._opening = None
             opened.set_result(self._connection)

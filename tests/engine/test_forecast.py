@@ -273,13 +273,14 @@ def test_what_cannot_be_read_is_refused_and_nothing_is_taken_up(text: Any) -> No
     assert (history.save(), len(history)) == (before, 1)
 
 
-@pytest.mark.parametrize("seen", [-5, 0, 2**62])
-def test_a_count_that_makes_no_sense_does_no_harm(seen: int) -> None:
+@pytest.mark.parametrize("seen", [-5, 0, 2**53, 2**62])
+def test_a_count_that_makes_no_sense_is_refused(seen: int) -> None:
     history = History()
-    history.load(saved(kinds={"kind": {"intervals": [[1, 2], [3, None]], "seen": seen}}))
-    kind = history.kind("kind")
-    assert kind.durations.seen == max(seen, 2)
-    assert 0 < kind.next_look(0.0) < math.inf
+    for intervals in ([[1, 2], [3, None]], []):
+        if (seen, intervals) != (0, []):
+            with pytest.raises(ValueError, match="their number is out of range"):
+                history.load(saved(kinds={"kind": {"intervals": intervals, "seen": seen}}))
+    assert len(history) == 0
 
 
 def test_loading_keeps_no_more_kinds_than_there_may_be() -> None:

@@ -112,9 +112,18 @@ def test_an_expectation_goes_before_what_was_learned() -> None:
     tracker = tracked(Hints(expected=600.0))
     see(Learner(history, "svc"), tracker, BEGAN + 5)
     assert tracker.forecast.next_look(0.0) == around(600.0).next_look(0.0)
-    forecast = tracker.forecast
     see(Learner(history, "svc"), tracker, BEGAN + 9)
-    assert tracker.forecast is forecast
+    assert tracker.forecast.next_look(9.0) == around(600.0).next_look(9.0)
+
+
+def test_when_progress_falls_silent_the_expectation_counts_again() -> None:
+    told = iter([50.0, None])
+    tracker = tracked(Hints(expected=600.0, total=lambda operation, age: next(told)))
+    learner = Learner(History(), "svc")
+    see(learner, tracker, BEGAN + 5)
+    assert tracker.forecast.next_look(5.0) == around(50.0).next_look(5.0)
+    see(learner, tracker, BEGAN + 9)
+    assert tracker.forecast.next_look(9.0) == around(600.0).next_look(9.0)
 
 
 def test_an_expectation_that_comes_with_a_hint_made_later_counts_too() -> None:

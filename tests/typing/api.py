@@ -15,13 +15,19 @@ from lro_poller import (
     WORKSPACE_EVENTS,
     WORKSPACE_EVENTS_V1,
     BackoffError,
+    BadRequest,
     Budget,
     Code,
     CredentialsError,
+    DebugInfo,
     DecodeError,
+    ErrorInfo,
+    Help,
     History,
     InvalidOperationName,
+    LocalizedMessage,
     LroError,
+    NamePattern,
     Operation,
     OperationError,
     OperationFuture,
@@ -29,7 +35,12 @@ from lro_poller import (
     PollerClosed,
     PollError,
     PollTimeout,
+    PreconditionFailure,
     Quota,
+    QuotaFailure,
+    RequestInfo,
+    ResourceInfo,
+    RetryInfo,
     Service,
     Stats,
     Status,
@@ -205,3 +216,20 @@ async def emulate() -> None:
         assert_type(emulator.polls("operations/a"), int)
     with Emulator() as other:
         assert_type(other, Emulator)
+
+
+def details(status: Status) -> None:
+    assert_type(status.detail(ErrorInfo), ErrorInfo | None)
+    assert_type(status.detail(RetryInfo), RetryInfo | None)
+    kinds = (
+        BadRequest,
+        DebugInfo,
+        Help,
+        LocalizedMessage,
+        PreconditionFailure,
+        QuotaFailure,
+        RequestInfo,
+        ResourceInfo,
+    )
+    assert all(status.detail(kind) is None for kind in kinds)
+    assert_type(NamePattern("projects/*/operations/*").check("projects/p/operations/o"), str)
