@@ -67,6 +67,7 @@ class Budget:
         "_finding",
         "_in_line",
         "_paused_until",
+        "_reserved_until",
         "_throttles",
         "_turn",
         "in_flight",
@@ -86,6 +87,7 @@ class Budget:
         self._burst = _whole("burst", burst)
         self._turn = -math.inf  # when the next poll starts if all are spaced evenly
         self._paused_until = -math.inf
+        self._reserved_until = -math.inf  # turns before that are taken by polls that still wait for them
         self._throttles = 0  # halts in a row without an answer between them
         self._in_line: dict[Claimant, None] = {}
         # The limit that 429s have set, in polls a second.
@@ -131,6 +133,7 @@ class Budget:
         """Takes the next turn for a poll that is in flight already; returns when that is."""
         when = max(self._next(now), now)
         self.take_turn(when)
+        self._reserved_until = when + 1 / self.rate(now)
         return when
 
     def halted(self, now: float) -> bool:
@@ -186,7 +189,7 @@ class Budget:
             self._ceiling += _FOUND_BY
         if self._throttles and now >= self._paused_until:  # before that, the poll was older than the halt
             self._throttles = 0
-            self._turn = min(self._turn, now + 1 / self.rate(now))
+            self._turn = max(min(self._turn, now + 1 / self.rate(now)), self._reserved_until)
 
     def throttled(self, now: float, asked: float) -> None:
         """A poll was answered with 429: nobody polls for `asked` seconds, or for a while of our own.

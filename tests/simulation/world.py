@@ -11,7 +11,7 @@ import json
 import random
 import urllib.parse
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,10 +36,10 @@ _JUNK = (
     b'{"metadata":' + b"[" * 20_000,
     b'{"done": true, "response": {"a": 1}} trailing',
 )
-_RAISED: dict[str, BaseException] = {
-    "reset": NoReply(Fault.UNREACHABLE, "reset"),
-    "too large": NoReply(Fault.TOO_LARGE, "too large"),
-    "cancelled": asyncio.CancelledError(),
+_RAISED: dict[str, Callable[[], BaseException]] = {
+    "reset": lambda: NoReply(Fault.UNREACHABLE, "reset"),
+    "too large": lambda: NoReply(Fault.TOO_LARGE, "too large"),
+    "cancelled": asyncio.CancelledError,
 }
 _REFUSALS = (400, 403, 404, 410, 302, 501)
 
