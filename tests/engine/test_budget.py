@@ -489,12 +489,8 @@ def test_one_429_right_after_another_does_not_lower_the_limit_again() -> None:
 @pytest.mark.behaviour("B23")
 def test_a_turn_that_was_reserved_is_nobody_elses_when_a_halt_is_over() -> None:
     budget = Budget(10, max_rate=10)
-    budget.throttled(0.0, 0.0)
-    reserved = budget.reserve(0.9)
-    assert reserved == 1.0
-    budget.answered(1.0)  # the service is well again: probing is over
-    assert budget.next_time(1.0) == pytest.approx(1.1)
-    later = budget.reserve(1.05)
-    budget.throttled(1.06, 0.0)
-    budget.answered(2.1)
-    assert budget.next_time(2.1) >= later + 0.1
+    budget.halt(0.0, 0.0)  # for a second; then single polls probe, one a second
+    first, second = budget.reserve(0.5), budget.reserve(0.5)
+    assert (first, second) == (1.0, 2.0)
+    budget.answered(1.1)  # the service is well again: probing is over
+    assert budget.next_time(1.1) >= second + 0.1

@@ -195,7 +195,8 @@ class World:
         )
         if kind in _RAISED:
             self._count(kind)
-            raise _RAISED[kind]
+            error = _RAISED[kind]()
+            raise error
         if kind == "hang":
             self._count("hang")
             await asyncio.Event().wait()
