@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import urllib.parse
 from collections import Counter, deque
@@ -18,6 +19,7 @@ from typing import Any
 from google.auth.credentials import Credentials, TokenState
 from google.auth.exceptions import RefreshError
 
+from lro_poller.engine.retry import LONGEST_WAIT
 from lro_poller.wire import Fault, NoReply, Reply
 
 from .clock import SimulatedLoop
@@ -57,7 +59,6 @@ class Plot:
     told: str | None = None
     told_at: float = 0.0
     refused_in_a_row: int = 0
-    failed_refreshes: int = 0
     may_be_refused: bool = False
     not_before: float = 0.0
     cancelled: bool = False
@@ -102,7 +103,7 @@ class World:
     in_flight: int = 0
     generation: int = 0
     issued: int = 0
-    failed_refreshes: int = 0
+    refresh_failed_at: float = -math.inf
     _revoked: bool = False
     _starts: deque[float] = field(default_factory=deque)
     _pause_until: float = 0.0
@@ -260,14 +261,16 @@ class World:
             plot.told, plot.told_at = "been refused", now
 
     def _note_401(self, plot: Plot, *, refused: bool) -> None:
-        """Two in a row are final, unless the token server failed between them, for this very poll."""
+        """Two in a row are final, unless a poll may have failed between them for want of a token.
+
+        After a refresh that failed, polls are told so without another, for a while.
+        """
         plot.refused_in_a_row = plot.refused_in_a_row + 1 if refused else 0
         if plot.refused_in_a_row == 2:
-            if plot.failed_refreshes == self.failed_refreshes:
+            if self.loop.time() - self.refresh_failed_at > LONGEST_WAIT:
                 plot.told, plot.told_at = "been refused", self.loop.time()
             plot.may_be_refused = True
             plot.refused_in_a_row = 1
-        plot.failed_refreshes = self.failed_refreshes
 
     def _wrong(self, what: str) -> None:
         if len(self.wrongs) < 20:
@@ -334,7 +337,7 @@ class SimulatedCredentials(Credentials):
         self._world.counts["token refreshes"] += 1
         if self._dice.random() < 0.1:
             self._world.counts["fault: token server"] += 1
-            self._world.failed_refreshes += 1
+            self._world.refresh_failed_at = self._world.loop.time()
             raise RefreshError("simulated", retryable=True)
         self.token, self._world.issued = str(self._number), self._number
         self._expires = self._world.loop.time() + self._dice.uniform(60, 600)
