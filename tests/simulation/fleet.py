@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
+import google.auth.transport.requests  # noqa: F401 - the first refresh would load it, inside the loop here
+
 from lro_poller import (
     WORKSPACE_EVENTS,
     BackoffError,
