@@ -290,7 +290,8 @@ class Runner:
         try:
             self._learner.saw_running(tracker)
             if tracker.backoff is None:
-                tracker.wait = wait = wait_by(tracker.forecast, now - tracker.began, self._draw())
+                granted = self._budget.granted(now)
+                tracker.wait = wait = wait_by(tracker.forecast, now - tracker.began, self._draw(), granted=granted)
             else:
                 tracker.wait = tracker.backoff.wait(tracker.sightings, operation)
                 wait = jittered(tracker.wait, self._draw())

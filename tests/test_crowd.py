@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncIterator
 from typing import Any
@@ -50,6 +51,17 @@ async def test_a_crowd_under_a_quota_that_nobody_told_of_gets_through(busy: Emul
         futures = await crowd(busy, poller)
         assert [future.result() for future in futures] == [{"n": 1}] * CROWD
         assert poller.stats().throttled < 0.1 * poller.stats().polls
+
+
+async def test_what_was_granted_is_used_and_what_was_not_is_saved(emulator: Emulator) -> None:
+    polls = []
+    for rate in (math.inf, 9.5):
+        async with make_poller(emulator.origin, max_rate=rate) as poller:
+            future = poller.submit(emulator.add_operation(duration=600))
+            await future
+            polls.append(future.polls)
+    unknown, granted = polls
+    assert 1.5 * unknown < granted < 3 * unknown
 
 
 async def test_a_poll_beyond_the_quota_is_refused_and_does_not_count() -> None:

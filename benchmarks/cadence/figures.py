@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .simulate import Run
@@ -52,6 +52,8 @@ class Standing:
         limit: The least mean lateness that there is at its mean polls, for an operation alone with its
             distribution known; in a crowd no more can be had either.
         to_limit: Lateness by that.
+        half: The least mean lateness that there is with half of the best peer's polls, by that peer's lateness;
+            infinite where half is less than the one poll that it takes to know of an end.
         beaten_by: The peers that are better in both lateness and polls.
     """
 
@@ -61,6 +63,7 @@ class Standing:
     polls_to_best: float
     limit: float
     to_limit: float
+    half: float
     beaten_by: tuple[str, ...]
 
 
@@ -81,12 +84,23 @@ def summarize(workload: str, mode: str, policy: str, runs: Sequence[Run]) -> Row
     )
 
 
-def compare(rows: Sequence[Row], limit: float) -> Standing:
-    """How the row of this library stands among those of the peers, and to the limit at its polls."""
+def compare(rows: Sequence[Row], limit: Callable[[float], float]) -> Standing:
+    """How the row of this library stands among those of the peers, and to the limit at its polls.
+
+    Args:
+        limit: The least mean lateness that there is with so many polls an operation, 1 or more.
+    """
     own = next(row for row in rows if row.policy == OURS)
     peers = [row for row in rows if row.policy != OURS]
     best = min(peers, key=lambda row: row.lateness)
-    beaten_by = tuple(row.policy for row in peers if row.lateness < own.lateness and row.polls < own.polls)
+    least = limit(own.polls)
     return Standing(
-        own, best, own.lateness / best.lateness, own.polls / best.polls, limit, own.lateness / limit, beaten_by
+        row=own,
+        best=best,
+        to_best=own.lateness / best.lateness,
+        polls_to_best=own.polls / best.polls,
+        limit=least,
+        to_limit=own.lateness / least,
+        half=limit(best.polls / 2) / best.lateness if best.polls >= 2 else math.inf,
+        beaten_by=tuple(row.policy for row in peers if row.lateness < own.lateness and row.polls < own.polls),
     )

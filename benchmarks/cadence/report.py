@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -39,11 +40,9 @@ def _line(row: Row) -> str:
 def _verdict(standing: Standing, *, alone: bool) -> Iterator[str]:
     best = standing.best
     yield f"  {standing.to_best:.2f} of the lateness of the best peer, {best.policy}, {standing.polls_to_best:.2f} of its polls"
-    what = (
-        "the best schedule there is at as many polls"
-        if alone
-        else "the best schedule there is at as many polls, without a quota"
-    )
+    if not alone:
+        yield f"  {standing.half:.2f} of that lateness is the least that half of that peer's polls allow, without a quota"
+    what = "the best schedule there is at as many polls" + ("" if alone else ", without a quota")
     yield f"  {standing.to_limit:.2f} times the lateness of {what}, {standing.limit:.2f} s"
     yield f"  better in both polls and lateness: {', '.join(standing.beaten_by) or 'no peer'}"
 
@@ -60,6 +59,11 @@ def _plain(result: Result) -> dict[str, Any]:
         "title": result.workload.title,
         "mode": result.mode,
         "rows": [dataclasses.asdict(row) for row in result.rows],
-        "standing": {**standing, "row": OURS, "best": result.standing.best.policy},
+        "standing": {
+            **standing,
+            "row": OURS,
+            "best": result.standing.best.policy,
+            "half": standing["half"] if math.isfinite(standing["half"]) else None,
+        },
         "frontier": [point._asdict() for point in result.frontier],
     }

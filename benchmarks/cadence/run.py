@@ -6,6 +6,7 @@ same ones.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -52,7 +53,7 @@ def run_workload(workload: Workload, seed: int, count: int = COUNT, crowds: Sequ
 
 def _result(workload: Workload, mode: str, runs: Iterator[tuple[str, list[Run]]], best: tuple[Point, ...]) -> Result:
     rows = tuple(summarize(workload.name, mode, policy, repeats) for policy, repeats in runs)
-    return Result(workload, mode, rows, compare(rows, limit(workload.phases, rows[0].polls)), best)
+    return Result(workload, mode, rows, compare(rows, functools.partial(limit, workload.phases)), best)
 
 
 def _alone(workload: Workload, seed: int, count: int) -> Iterator[tuple[str, list[Run]]]:

@@ -157,6 +157,10 @@ class Budget:
         if self._in_line:
             self._nudge(but=who)
 
+    def granted(self, now: float) -> bool:
+        """Whether `max_rate` says how many polls are to be had, and no 429 has said otherwise."""
+        return self.max_rate < math.inf and now - self._cut_at > _FORGOTTEN
+
     def rate(self, now: float) -> float:
         """How many polls a second may start at `now`."""
         past, limit = now - self._cut_at, self._ceiling

@@ -98,14 +98,14 @@ def jittered(wait: float, random: float) -> float:
     return wait * (1 + JITTER * (2 * random - 1))
 
 
-def wait_by(forecast: Forecast, age: float, random: float) -> float:
-    """Seconds to wait for the next look by a forecast, after one at `age`.
+def wait_by(forecast: Forecast, age: float, random: float, *, granted: bool = False) -> float:
+    """Seconds to wait for the next look by a forecast, after one at `age`; sooner where polls are `granted`.
 
     Spread by a share of what lies between this look and the one after it, if that is shorter: where
     looks stand close together, each has its moment. Seldom it is spread far: looks that always come at
     the same age would never tell when ends happen.
     """
-    look = forecast.next_look(age)
-    room = min(look - age, forecast.next_look(look) - look)
+    look = forecast.next_look(age, granted=granted)
+    room = min(look - age, forecast.next_look(look, granted=granted) - look)
     side = 2 * random - 1
     return max(look - age + room * (JITTER * side + _VENTURE * side**_RARELY), _SHORTEST_WAIT)

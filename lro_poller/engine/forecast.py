@@ -25,6 +25,7 @@ _PRICE = 0.5
 _PLAIN_PRICE = 0.75  # while nothing is known: with it no usual fixed or exponential schedule is better in both
 _PRICE_SCALE = 2.0  # seconds
 _PRICE_GROWTH = 0.37
+_GRANTED_SHARE = 0.25  # of the price, where a rate was granted: what is not used of it is of no use to anybody
 
 _REBUILD_EVERY = 0.25  # seconds at the least between two plans of one kind, which take some milliseconds
 _REBUILD_SHARE = 0.1  # of the durations so far has to be new
@@ -52,8 +53,11 @@ class Hints(NamedTuple):
 class Forecast(Protocol):
     """Ages are seconds since an operation began."""
 
-    def next_look(self, age: float) -> float:
-        """At which age to look again, after a look at `age` that found the operation running."""
+    def next_look(self, age: float, *, granted: bool = False) -> float:
+        """At which age to look again, after a look at `age` that found the operation running.
+
+        Where polls were `granted`, each is dear only to those that could have it, and looks stand closer.
+        """
         ...
 
     def when_worth(self, seen: float, level: int) -> float:
@@ -62,16 +66,26 @@ class Forecast(Protocol):
 
 
 class _Planned:
-    """A forecast by one outlook and a typical price."""
+    """A forecast by one survival function and a typical price."""
 
-    __slots__ = ("_outlook", "_price")
+    __slots__ = ("_closer", "_outlook", "_price", "_price_at", "_survival")
 
     def __init__(self, survival: Sequence[float], price: Callable[[float], float], typical: float) -> None:
-        self._outlook = Outlook(survival, price)
+        self._survival = survival
+        self._price_at = price
         self._price = typical
+        self._outlook = Outlook(survival, price)
+        self._closer: Outlook | None = None  # made when it is needed: it takes some milliseconds
 
-    def next_look(self, age: float) -> float:
-        return self._outlook.next_look(age)
+    def next_look(self, age: float, *, granted: bool = False) -> float:
+        return (self._closer_looks() if granted else self._outlook).next_look(age)
+
+    def _closer_looks(self) -> Outlook:
+        outlook = self._closer
+        if outlook is None:
+            price = self._price_at
+            outlook = self._closer = Outlook(self._survival, lambda age: _GRANTED_SHARE * price(age))
+        return outlook
 
     def when_worth(self, seen: float, level: int) -> float:
         return self._outlook.when_worth(seen, self._price * 2.0**level)
@@ -127,8 +141,8 @@ class Kind:
         if self._fresh >= enough and now - self._built >= _REBUILD_EVERY:
             self._planned, self._built = None, now
 
-    def next_look(self, age: float) -> float:
-        return self._plan().next_look(age)
+    def next_look(self, age: float, *, granted: bool = False) -> float:
+        return self._plan().next_look(age, granted=granted)
 
     def when_worth(self, seen: float, level: int) -> float:
         return self._plan().when_worth(seen, level)
@@ -163,8 +177,8 @@ class _Scaled:
         self._forecast = forecast
         self._scale = scale
 
-    def next_look(self, age: float) -> float:
-        return self._forecast.next_look(age / self._scale) * self._scale
+    def next_look(self, age: float, *, granted: bool = False) -> float:
+        return self._forecast.next_look(age / self._scale, granted=granted) * self._scale
 
     def when_worth(self, seen: float, level: int) -> float:
         return self._forecast.when_worth(seen / self._scale, level) * self._scale

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -49,18 +50,23 @@ def test_p95_is_what_19_of_20_do_not_exceed() -> None:
 
 
 def test_ours_is_held_against_the_peer_that_is_least_late() -> None:
-    standing = compare([row("a", 4.0, 10.0), row(OURS, 3.0, 2.0), row("b", 2.0, 5.0)], limit=1.5)
+    standing = compare([row("a", 4.0, 10.0), row(OURS, 3.0, 2.0), row("b", 2.0, 5.0)], limit=lambda polls: 3.0 / polls)
 
     assert standing.best.policy == "b"
     assert (standing.to_best, standing.polls_to_best, standing.to_limit) == (1.5, 0.4, 2.0)
+    assert standing.half == pytest.approx(0.6)  # of 2 s, with 2.5 polls
     assert standing.beaten_by == ()
+
+
+def test_half_of_less_than_two_polls_is_not_to_be_had() -> None:
+    assert compare([row(OURS, 3.0, 2.0), row("a", 2.0, 1.9)], limit=lambda polls: 1.0).half == math.inf
 
 
 @pytest.mark.parametrize(
     "lateness, polls, beaten", [(1.9, 1.9, True), (1.9, 2.0, False), (2.0, 1.9, False), (1.0, 3.0, False)]
 )
 def test_beaten_means_in_both(lateness: float, polls: float, *, beaten: bool) -> None:
-    standing = compare([row(OURS, 2.0, 2.0), row("a", lateness, polls)], limit=1.0)
+    standing = compare([row(OURS, 2.0, 2.0), row("a", lateness, polls)], limit=lambda polls: 1.0)
 
     assert standing.beaten_by == (("a",) if beaten else ())
 

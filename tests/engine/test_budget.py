@@ -277,6 +277,15 @@ def test_no_order_of_answers_shortens_a_pause_passes_the_rate_or_stops_polling_f
         assert 0.02 <= budget.rate(now) <= rate
 
 
+def test_a_rate_is_granted_until_a_429_says_otherwise_and_again_when_that_is_forgotten() -> None:
+    unknown, known = Budget(10), Budget(10, 5.0)
+    assert [unknown.granted(0.0), known.granted(0.0)] == [False, True]
+    known.throttled(1.0, 0.0)
+    assert not known.granted(2.0)
+    assert not known.granted(600.0)
+    assert known.granted(601.1)
+
+
 def test_the_present_rate_is_that_of_the_last_five_seconds() -> None:
     budget = Budget(10)
     assert budget.recent_rate(0.0) == 0.0

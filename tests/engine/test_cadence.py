@@ -246,7 +246,7 @@ class Looks:
     def __init__(self, *ages: float) -> None:
         self.ages = ages
 
-    def next_look(self, age: float) -> float:
+    def next_look(self, age: float, *, granted: bool = False) -> float:
         return next(look for look in self.ages if look > age)
 
     def when_worth(self, seen: float, level: int) -> float:
@@ -273,12 +273,17 @@ def test_a_look_by_a_forecast_is_spread_by_what_lies_between_looks(
 
 
 @pytest.mark.behaviour("B13")
-@given(age=st.floats(0, 1e5), random=st.floats(0, 1, exclude_max=True), expected=st.none() | st.floats(0.1, 1e5))
+@given(
+    age=st.floats(0, 1e5),
+    random=st.floats(0, 1, exclude_max=True),
+    expected=st.none() | st.floats(0.1, 1e5),
+    granted=st.booleans(),
+)
 @MANY
 def test_a_wait_by_a_forecast_is_near_what_it_says_and_never_nothing(
-    age: float, random: float, expected: float | None
+    age: float, random: float, expected: float | None, granted: bool
 ) -> None:
     forecast = PLAIN if expected is None else around(expected)
-    wait = wait_by(forecast, age, random)
-    planned = forecast.next_look(age) - age
+    wait = wait_by(forecast, age, random, granted=granted)
+    planned = forecast.next_look(age, granted=granted) - age
     assert max(0.02, 0.5 * planned - 1e-9) <= wait <= max(0.02, 1.5 * planned + 1e-9)

@@ -18,10 +18,10 @@ from lro_poller.engine.outlook import AGES
 MANY = settings(max_examples=150, deadline=None, derandomize=True)
 
 
-def looks(forecast: Forecast, count: int) -> list[float]:
+def looks(forecast: Forecast, count: int, *, granted: bool = False) -> list[float]:
     ages = [0.0]
     for _ in range(count):
-        ages.append(forecast.next_look(ages[-1]))
+        ages.append(forecast.next_look(ages[-1], granted=granted))
     return ages[1:]
 
 
@@ -55,6 +55,12 @@ def test_where_nothing_is_known_looks_are_ever_further_apart() -> None:
     assert ages[-1] > 60.0
     assert all(after > before * 0.85 for before, after in itertools.pairwise(gaps))
     assert all(gap < 2.1 * age for gap, age in zip(gaps, ages, strict=False))
+
+
+@pytest.mark.parametrize("forecast", [PLAIN, around(600.0), learned(30.0, 40.0, 60.0, times=20).kind("kind")])
+def test_where_polls_were_granted_there_are_about_twice_as_many(forecast: Forecast) -> None:
+    usual, granted = (sum(age < 3000 for age in looks(forecast, 400, granted=granted)) for granted in (False, True))
+    assert 1.4 * usual < granted < 2.2 * usual  # looks are as dense as the root of what one costs, a quarter
 
 
 def test_a_look_is_worth_more_lateness_when_one_has_waited_for_long() -> None:
