@@ -238,11 +238,10 @@ def _smoothed(masses: Sequence[float], bandwidth: float) -> list[float]:
     reach = math.ceil(2.5 * bandwidth)
     kernel = [math.exp(-((step / max(bandwidth, 0.1)) ** 2) / 2) for step in range(-reach, reach + 1)]
     whole = sum(kernel)
-    smooth = [0.0] * (_BINS + 2 * reach)
-    for place, mass in enumerate(masses):
-        if mass > _NEGLIGIBLE:
-            for target, part in enumerate(kernel, place):
-                smooth[target] += mass * part / whole
+    kernel = [part / whole for part in kernel]
+    width, margin = len(kernel), [0.0] * (2 * reach)
+    padded = [*margin, *masses, *margin]
+    smooth = [sum(map(operator.mul, kernel, padded[place : place + width])) for place in range(_BINS + 2 * reach)]
     smooth[reach] += sum(smooth[:reach])
     smooth[reach + _BINS - 1] += sum(smooth[reach + _BINS :])
     return smooth[reach : reach + _BINS]

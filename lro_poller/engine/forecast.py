@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -27,7 +28,7 @@ _PRICE_SCALE = 2.0  # seconds
 _PRICE_GROWTH = 0.37
 _GRANTED_SHARE = 0.25  # of the price, where a rate was granted: what is not used of it is of no use to anybody
 
-_REBUILD_EVERY = 0.25  # seconds at the least between two plans of one kind, which take some milliseconds
+_REBUILD_EVERY = 1.0  # seconds at the least between two plans of one kind, which take some milliseconds
 _REBUILD_SHARE = 0.1  # of the durations so far has to be new
 _REBUILD_COUNT = 16  # new ones that always suffice
 
@@ -66,29 +67,27 @@ class Forecast(Protocol):
 
 
 class _Planned:
-    """A forecast by one survival function and a typical price."""
+    """A forecast by one survival function and a price, typical where none is told."""
 
-    __slots__ = ("_closer", "_outlook", "_price", "_price_at", "_survival")
+    __slots__ = ("_closer", "_price", "_usual", "_worth_after")
 
     def __init__(self, survival: Sequence[float], price: Callable[[float], float], typical: float) -> None:
-        self._survival = survival
-        self._price_at = price
+        self._usual = Outlook(survival, price)
+        self._closer = Outlook(survival, lambda age: _GRANTED_SHARE * price(age))
         self._price = typical
-        self._outlook = Outlook(survival, price)
-        self._closer: Outlook | None = None  # made when it is needed: it takes some milliseconds
+        self._worth_after: dict[tuple[int, int], float] = {}  # by level and by place in AGES, as they are asked for
 
     def next_look(self, age: float, *, granted: bool = False) -> float:
-        return (self._closer_looks() if granted else self._outlook).next_look(age)
-
-    def _closer_looks(self) -> Outlook:
-        outlook = self._closer
-        if outlook is None:
-            price = self._price_at
-            outlook = self._closer = Outlook(self._survival, lambda age: _GRANTED_SHARE * price(age))
-        return outlook
+        return (self._closer if granted else self._usual).next_look(age)
 
     def when_worth(self, seen: float, level: int) -> float:
-        return self._outlook.when_worth(seen, self._price * 2.0**level)
+        place = bisect_right(AGES, seen) - 1
+        after = self._worth_after.get((level, place))
+        if after is None:
+            age = AGES[place]
+            after = self._usual.when_worth(age, self._price * 2.0**level) - age
+            self._worth_after[level, place] = after
+        return seen + after
 
 
 def price_of(age: float, price: float = _PRICE) -> float:

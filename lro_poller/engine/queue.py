@@ -25,7 +25,7 @@ FAIR_TURN = 8
 
 _LEVELS = 24  # worth doubles from one to the next; the last is for what somebody has asked to see now
 _URGENT = _LEVELS - 1
-_MOVED_AT_ONCE = 256  # entries of the schedule that one turn may move: the loop is not ours alone
+_MOVED_AT_ONCE = 4  # entries of the schedule that one turn may move: the more are due, the less one turn matters
 
 
 class Queued(Protocol):
@@ -97,7 +97,7 @@ class Queue(Generic[T]):
             item = self._schedule.pop_due(now)
             if item is None or not self._schedule.is_due(now):
                 return item  # one alone needs no comparing
-            self._promote(item)
+            self._promote(item, now)
         self._move(now)
         self._turns += 1
         item = next(iter(self._due)) if self._turns % FAIR_TURN == 0 else self._most_worth()
@@ -113,17 +113,21 @@ class Queue(Generic[T]):
             item = self._schedule.pop_due(now)
             if item is None:
                 return
-            self._promote(item)
+            self._promote(item, now)
 
-    def _promote(self, item: T) -> None:
-        """It has become due, or a poll of it is worth twice as much as before."""
+    def _promote(self, item: T, now: float) -> None:
+        """It has become due, or a poll of it is worth twice as much as before; or more, if nobody looked for a while."""
         level = item.level + 1
         if level:
             del self._levels[level - 1][item]
         else:
             self._due[item] = None
+        when = self._worth(item, level + 1)
+        while when <= now and level + 2 < _URGENT:
+            level += 1
+            when = self._worth(item, level + 1)
         self._enter(item, level)
-        if level + 1 < _URGENT and (when := self._worth(item, level + 1)) < math.inf:
+        if level + 1 < _URGENT and when < math.inf:
             self._schedule.put(item, when)
 
     def _enter(self, item: T, level: int) -> None:

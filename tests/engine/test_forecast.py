@@ -119,6 +119,14 @@ def test_kinds_are_told_apart() -> None:
     assert history.kind("long").next_look(0.0) > 10.0
 
 
+@pytest.mark.parametrize("forecast", [PLAIN, around(600.0), learned(30.0, 40.0, 60.0, times=20).kind("kind")])
+def test_worth_rises_with_age_and_is_never_met_before_the_look(forecast: Forecast) -> None:
+    for seen in (0.0, 0.3, 17.0, 100.0, 5000.0, 1e7):
+        ages = [forecast.when_worth(seen, level) for level in range(12)]
+        assert seen < ages[0]
+        assert ages == sorted(ages)
+
+
 def test_a_plan_is_made_anew_when_a_tenth_is_new_and_not_too_often() -> None:
     kind = Kind()
     for _ in range(40):
@@ -131,9 +139,9 @@ def test_a_plan_is_made_anew_when_a_tenth_is_new_and_not_too_often() -> None:
     following = kind._plan()
     assert following is not plan
     for _ in range(50):
-        end(kind, 50.0, 100.2)
+        end(kind, 50.0, 100.9)
     assert kind._plan() is following  # too soon
-    end(kind, 50.0, 100.3)
+    end(kind, 50.0, 101.1)
     assert kind._plan() is not following
 
 
