@@ -186,9 +186,9 @@ def test_the_bound_is_near_what_can_happen() -> None:
 
 
 def test_what_was_not_looked_at_for_long_goes_up_by_all_that_it_has_become_worth() -> None:
-    queue, _ = filled((0.0, 50.0), (1.0, 1.0), (2.0, 8.0))
-    assert drained(queue, 90.0) == [1, 2, 0]
-    assert queue.next_time() == math.inf
+    queue, (first, second) = filled((0.0, 1.0), (0.0, 2.0))
+    assert queue.pop(10.5) is first
+    assert second.level == 5
 
 
 def test_few_are_put_in_order_at_a_turn() -> None:
