@@ -9,6 +9,10 @@ import time
 from collections import Counter
 
 from .fleet import run
+from .http2 import Http2Line
+from .world import Line
+
+_LINES: dict[str, type[Line | Http2Line]] = {"plain": Line, "http2": Http2Line}
 
 
 def main() -> int:
@@ -17,15 +21,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the first fleet (default: 0)")
     parser.add_argument("--operations", type=int, default=1000, help="in all (default: 1000)")
     parser.add_argument("--fleet", type=int, default=None, help="operations of one fleet (default: all, at most 10000)")
+    parser.add_argument("--line", choices=_LINES, default="plain", help="what polls are sent through (default: plain)")
     options = parser.parse_args()
     fleet = min(options.fleet or 10_000, options.operations)
     counts: Counter[str] = Counter()
     wrongs, began = 0, time.perf_counter()
     for number in range(-(-options.operations // fleet)):
         seed = options.seed + number
-        repeat = f"to repeat it: python -m tests.simulation --seed {seed} --operations {fleet}"
+        repeat = f"to repeat it: python -m tests.simulation --seed {seed} --operations {fleet} --line {options.line}"
         try:
-            report = run(seed, fleet)
+            report = run(seed, fleet, _LINES[options.line])
         except BaseException:
             print(repeat)
             raise

@@ -40,6 +40,7 @@ from lro_poller.engine.queue import FAIR_TURN
 
 from .callers import EXPECTED, MANNER_WEIGHTS, MANNERS, Caller, await_and_cancel, await_outcome
 from .clock import SimulatedLoop
+from .http2 import Http2Line
 from .world import Line, Plot, SimulatedCredentials, World
 
 __all__ = ["Report", "run"]
@@ -64,15 +65,15 @@ class Report:
             self.wrongs.append(otherwise)
 
 
-def run(seed: int, operations: int) -> Report:
-    """Simulates a fleet; the same seed gives the same run."""
+def run(seed: int, operations: int, line: type[Line | Http2Line] = Line) -> Report:
+    """Simulates a fleet, which sends its polls through lines of that kind; the same seed gives the same run."""
     report = Report(seed, operations)
     logging.getLogger("lro_poller").setLevel(logging.CRITICAL)  # a fleet in trouble has nothing new to say
     loop = SimulatedLoop()
     threads = functools.partial(_simulated_thread, random.Random(f"threads {seed}"))
     try:
         with mock.patch("lro_poller.auth.in_daemon_thread", threads):
-            loop.run_until_complete(_Fleet(seed, operations, loop, report).live())
+            loop.run_until_complete(_Fleet(seed, operations, loop, report, line).live())
             loop.run_until_complete(asyncio.sleep(0))
         report.expect(held=not asyncio.all_tasks(loop), otherwise=f"leaked: {asyncio.all_tasks(loop)}")
         report.expect(held=not loop.timers(), otherwise=f"leaked: {loop.timers()} timers")
@@ -91,7 +92,9 @@ async def _simulated_thread(dice: random.Random, function: Callable[[], Any]) ->
 
 
 class _Fleet:
-    def __init__(self, seed: int, operations: int, loop: SimulatedLoop, report: Report) -> None:
+    def __init__(
+        self, seed: int, operations: int, loop: SimulatedLoop, report: Report, line: type[Line | Http2Line]
+    ) -> None:
         self._dice = random.Random(f"fleet {seed}")
         self._loop = loop
         self._report = report
@@ -99,12 +102,12 @@ class _Fleet:
         self._rate = self._dice.choice((math.inf, math.inf, 20.0, 200.0))
         self._cap = self._dice.choice((1, 4, 32, 256))
         fault_rate = self._dice.choice((0.0, 0.05, 0.3))
-        self._world = World(seed, loop, self._cap, self._rate, fault_rate)
+        self._world = World(seed, loop, self._cap, self._rate, fault_rate, line.frames_replies)
         self._closes_early = self._dice.random() < 0.3
         self._one_leaves = self._dice.random() < 0.3
         budget = Budget(self._cap, self._rate)
         credentials = SimulatedCredentials(self._world)
-        self._lines = [Line(self._world) for _ in range(self._dice.choice((1, 2)))]
+        self._lines = [line(self._world) for _ in range(self._dice.choice((1, 2)))]
         self._pollers = [
             OperationPoller(
                 _SERVICE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .fleet import run
+from .http2 import Http2Line
 
 OPERATIONS = 1000
 
@@ -19,6 +20,18 @@ def test_every_promise_holds_in_a_simulated_fleet(seed: int) -> None:
         raise AssertionError(repeat) from error
     assert not report.wrongs, "\n".join([*report.wrongs, repeat])
     assert report.counts["polls"] > 0
+
+
+@pytest.mark.behaviour("B16", "B17", "B19", "B21", "B23", "B27")
+@pytest.mark.parametrize("seed", range(10))
+def test_every_promise_holds_over_http2(seed: int) -> None:
+    repeat = f"to repeat it: python -m tests.simulation --seed {seed} --operations {OPERATIONS} --line http2"
+    try:
+        report = run(seed, OPERATIONS, Http2Line)
+    except Exception as error:
+        raise AssertionError(repeat) from error
+    assert not report.wrongs, "\n".join([*report.wrongs, repeat])
+    assert report.counts["connections"] > 0
 
 
 def test_the_same_seed_gives_the_same_run() -> None:

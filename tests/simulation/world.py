@@ -97,6 +97,7 @@ class World:
     cap: int
     rate: float
     fault_rate: float
+    frames_replies: bool = False  # whether what comes back is always a reply, if a broken one
     plots: dict[str, Plot] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     wrongs: list[str] = field(default_factory=list)
@@ -171,7 +172,8 @@ class World:
             return self._error(plot.dice.choice(_REFUSALS))
         luck = plot.dice.random()
         if luck < self.fault_rate:
-            return await (self._fault(plot) if luck > self.fault_rate / 100 else self._garbage())
+            garbage = luck <= self.fault_rate / 100 and not self.frames_replies
+            return await (self._garbage() if garbage else self._fault(plot))
         return Reply(200, {}, plot.body(self.loop.time()))
 
     async def _garbage(self) -> Any:
@@ -301,6 +303,7 @@ class World:
 class Line:
     """What one poller sends its polls through."""
 
+    frames_replies = False
     library = "rest/simulated"
 
     def __init__(self, world: World) -> None:
