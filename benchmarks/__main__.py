@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-_ALL = ("imports", "memory", "throughput", "lateness", "growth", "cadence")
+_ALL = ("imports", "memory", "throughput", "lateness", "growth", "overhead", "decision", "cadence")
 """What a run without a name consists of, in under ten minutes on two cores."""
 
 _NO_QUICK = ("cadence",)

@@ -1,6 +1,6 @@
 """What it costs to decide which operation is polled next, and when again.
 
-`python -m benchmarks.decision`: 10^2 to 10^5 pending operations, in the engine alone, with
+`python -m benchmarks.decision`: 10^3 and 10^5 pending operations, in the engine alone, with
 time as an argument and nothing polled. Operations take some six minutes; one that has
 ended is replaced. Beside a plain heap of due times with waits of equal length:
 
@@ -145,15 +145,15 @@ def main() -> None:
         print(json.dumps(measure(case, int(pending), int(steps))))
         return
     options = parse_options("decision", __doc__, rest)
-    counts = (10**2, 10**4) if options.quick else (10**2, 10**4, 10**5)
-    steps = 20_000 if options.quick else 200_000
+    counts = (10**3, 10**4) if options.quick else (10**3, 10**5)
+    steps = 10_000 if options.quick else 50_000
 
     def run(case: str) -> Figures:
         name, pending = case.split()
         return run_child("decision", name, pending, steps)
 
     taken = in_turn(
-        [f"{name} {count}" for count in counts for name in _LABELS], options.rounds_or(3), run, title="decision"
+        [f"{name} {count}" for count in counts for name in _LABELS], options.rounds_or(2), run, title="decision"
     )
     _print(taken)
     publish("decision", taken, list(_targets(taken, counts[-1])), keep=not options.quick)

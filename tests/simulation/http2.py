@@ -3,7 +3,8 @@
 Everything between the poller and the bytes is the real thing, and so is the server's side:
 h2, an implementation that is not ours. Only the wire is simulated: what one end writes, the
 other is handed in the next step of the loop. Where the world says that a request brought no
-reply, its stream is reset; now and then the server takes leave, and a new connection is made.
+reply, its stream is reset. Now and then the server takes leave: what it has not begun by then
+is sent again, over a new connection.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import contextlib
 import ssl
 import struct
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import h2.exceptions
 from h2.errors import ErrorCodes
@@ -39,6 +41,7 @@ class Http2Line(Http2Transport):
         super().__init__("https://simulated.test", ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         self._world = world
         self._server = Http2Server(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self._answer)
+        self._last: WeakKeyDictionary[ServerConnection, int] = WeakKeyDictionary()  # streams of those that take leave
 
     @property
     def closed(self) -> bool:
@@ -71,7 +74,11 @@ class Http2Line(Http2Transport):
                 stream.reset(ErrorCodes.CANCEL)
 
     async def _pass_on(self, stream: Stream) -> None:
-        if stream.number > 2 * _LEAVES_AFTER:
+        last = self._last.get(stream.connection)
+        if last is not None and stream.number > last:
+            return  # the client was told that nothing is done about it
+        if last is None and stream.number > 2 * _LEAVES_AFTER:
+            self._last[stream.connection] = stream.number
             stream.connection.raw(b"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + struct.pack(">II", stream.number, 0))
         reply = await self._world.send(stream.headers[":method"], stream.headers[":path"], stream.headers)
         await stream.respond(reply.status, reply.body, [(name.lower(), value) for name, value in reply.headers.items()])
