@@ -4,7 +4,7 @@
 time as an argument and nothing polled. Operations take some six minutes; one that has
 ended is replaced. Beside a plain heap of due times with waits of equal length:
 
-- `learned`: the queue, the forecast and what is learned from each end, polls in plenty;
+- `learned`: the queue, the forecast and what is learned from each end; each is polled when it is due;
 - `short`: the same with half of the polls that were asked for, so that worth decides.
 """
 
@@ -31,9 +31,11 @@ __all__ = ["main"]
 _MEDIAN, _SIGMA = 360.0, 0.6  # of a log-normal duration
 _MEAN = _MEDIAN * math.exp(_SIGMA**2 / 2)
 _LEARNED = 1000  # durations that are known before
+_WARM_UP = 2  # polls of each operation before what is measured
 _LABELS = {"heap": "a heap, waits of equal length", "learned": "learned", "short": "learned, half of the polls"}
 
-Step: TypeAlias = Callable[[float], None]
+Step: TypeAlias = Callable[[float], float]
+"""Polls one operation, at the time that is given or as soon as one is due; returns when that was."""
 
 
 class _Operation:
@@ -66,22 +68,24 @@ def _heap(pending: int, period: float, dice: random.Random) -> Step:
     for operation in _fleet(pending, dice):
         schedule.put(operation, dice.random() * period)
 
-    def step(now: float) -> None:
-        operation = schedule.pop_due(math.inf)
+    def step(now: float) -> float:
+        when = schedule.next_time()
+        assert when is not None
+        now = max(now, when)
+        operation = schedule.pop_due(now)
         assert operation is not None
         if operation.ends <= now:
             operation.start(now, 0.0, dice)
         operation.seen = now
         schedule.put(operation, now + jittered(period, dice.random()))
+        return now
 
     return step
 
 
 def _learned(pending: int, dice: random.Random) -> Step:
     """Polls whoever is due and whose look is worth most; learns from each end."""
-    kind = Kind()
-    for _ in range(_LEARNED):
-        kind.add(dice.lognormvariate(math.log(_MEDIAN), _SIGMA))
+    kind = _known(dice)
     queue: Queue[_Operation] = Queue(
         lambda operation, level: operation.began + kind.when_worth(operation.seen - operation.began, level)
     )
@@ -93,26 +97,31 @@ def _learned(pending: int, dice: random.Random) -> Step:
         kind.follow(operation)
         park(operation, 0.0)
 
-    def step(now: float) -> None:
+    def step(now: float) -> float:
+        now = max(now, queue.next_time())
         operation = queue.pop(now)
-        if operation is None:
-            return
+        assert operation is not None
         if operation.ends <= now:
             kind.end(operation, now)
             operation.start(now, 0.0, dice)
             kind.follow(operation)
         operation.seen = now
         park(operation, now)
+        return now
 
     return step
 
 
-def _period(dice: random.Random) -> float:
-    """Seconds between two polls of one operation that a forecast asks for, on average."""
-    polls, times = 0, 1000
+def _known(dice: random.Random) -> Kind:
     kind = Kind()
     for _ in range(_LEARNED):
         kind.add(dice.lognormvariate(math.log(_MEDIAN), _SIGMA))
+    return kind
+
+
+def _period(dice: random.Random) -> float:
+    """Seconds between two polls of one operation that a forecast asks for, on average."""
+    polls, times, kind = 0, 1000, _known(dice)
     for _ in range(times):
         age, end = 0.0, dice.lognormvariate(math.log(_MEDIAN), _SIGMA)
         while age < end:
@@ -126,12 +135,13 @@ def measure(case: str, pending: int, steps: int) -> Figures:
     dice = random.Random(0)
     period = _period(dice)
     step = _heap(pending, period, dice) if case == "heap" else _learned(pending, dice)
-    apart = period / pending * (2 if case == "short" else 1)
-    for number in range(steps):
-        step(number * apart)
+    apart = 2 * period / pending if case == "short" else 0.0
+    now = 0.0
+    for _ in range(_WARM_UP * pending):
+        now = step(now + apart)
     began = time.process_time()
-    for number in range(steps, 2 * steps):
-        step(number * apart)
+    for _ in range(steps):
+        now = step(now + apart)
     return {"cpu_us": (time.process_time() - began) / steps * 1e6}
 
 

@@ -1,7 +1,8 @@
 """What the library itself costs a poll: a transport that answers at once, and nothing on the wire.
 
 `python -m benchmarks.instant CASE PENDING SECONDS` prints the processor time of a poll as
-JSON. No operation ends. In each case 32 polls are under way, and more are due than can be.
+JSON. No operation ends. 32 polls are under way at once, and with PENDING large enough more are
+due than can be.
 """
 
 from __future__ import annotations

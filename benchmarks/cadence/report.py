@@ -40,7 +40,7 @@ def _line(row: Row) -> str:
 def _verdict(standing: Standing, *, alone: bool) -> Iterator[str]:
     best = standing.best
     yield f"  {standing.to_best:.2f} of the lateness of the best peer, {best.policy}, {standing.polls_to_best:.2f} of its polls"
-    if not alone:
+    if not alone and math.isfinite(standing.half):
         yield f"  {standing.half:.2f} of that lateness is the least that half of that peer's polls allow, without a quota"
     what = "the best schedule there is at as many polls" + ("" if alone else ", without a quota")
     yield f"  {standing.to_limit:.2f} times the lateness of {what}, {standing.limit:.2f} s"

@@ -158,8 +158,8 @@ class Budget:
             self._nudge(but=who)
 
     def granted(self, now: float) -> bool:
-        """Whether `max_rate` says how many polls are to be had, and no 429 has said otherwise."""
-        return self.max_rate < math.inf and now - self._cut_at > _FORGOTTEN
+        """Whether `max_rate` says how many polls are to be had, and the service does not say otherwise."""
+        return self.max_rate < math.inf and now - self._cut_at > _FORGOTTEN and not self._throttles
 
     def rate(self, now: float) -> float:
         """How many polls a second may start at `now`."""

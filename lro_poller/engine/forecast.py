@@ -26,11 +26,11 @@ _PRICE = 0.5
 _PLAIN_PRICE = 0.75  # while nothing is known: with it no usual fixed or exponential schedule is better in both
 _PRICE_SCALE = 2.0  # seconds
 _PRICE_GROWTH = 0.37
-_GRANTED_SHARE = 0.25  # of the price, where a rate was granted: what is not used of it is of no use to anybody
+_GRANTED_SHARE = 0.25  # of the price, where a rate was granted: polls within it are not what is short
 
 _REBUILD_EVERY = 1.0  # seconds at the least between two plans of one kind, which take some milliseconds
 _REBUILD_SHARE = 0.1  # of the durations so far has to be new
-_REBUILD_COUNT = 16  # new ones that always suffice
+_REBUILD_COUNT = 32  # new ones that always suffice
 
 _MOST_KINDS = 256
 _MOST_SEEN = 2**53
@@ -57,12 +57,15 @@ class Forecast(Protocol):
     def next_look(self, age: float, *, granted: bool = False) -> float:
         """At which age to look again, after a look at `age` that found the operation running.
 
-        Where polls were `granted`, each is dear only to those that could have it, and looks stand closer.
+        Where a rate was `granted` looks stand closer: whoever cannot be polled within it goes by worth.
         """
         ...
 
     def when_worth(self, seen: float, level: int) -> float:
-        """At which age a look is worth `2**level` times its price, after one at `seen`; `math.inf` for never."""
+        """At which age a look is worth `2**level` times its usual price, after one at `seen`; `math.inf` for never.
+
+        Told for the entry of `AGES` at or below `seen`, and counted from `seen`: that is up to 9% of the age off.
+        """
         ...
 
 

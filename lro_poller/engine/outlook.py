@@ -27,6 +27,7 @@ S(s) (G(t) - G(s)) - (t - s) with G = ∫ 1/S.
 
 from __future__ import annotations
 
+import functools
 import math
 from array import array
 from bisect import bisect_right
@@ -58,19 +59,13 @@ class Outlook:
         price: p(t): seconds of lateness that a look at age t is worth, above 0 and never falling.
     """
 
-    __slots__ = ("_ages", "_inverse", "_next", "_price", "_survival")
-
     def __init__(self, survival: Sequence[float], price: Callable[[float], float]) -> None:
         self._survival = array("d", [max(value, _LEAST_SURVIVAL) for value in survival])
-        self._inverse = _integral([1 / value for value in self._survival])
         self._price = price
-        self._ages = self._next = array("d")  # planned when somebody asks for a look: it takes some milliseconds
 
     def next_look(self, age: float) -> float:
         """At which age to look again, after a look at `age` that found the operation running."""
-        ages, best = self._ages, self._next
-        if not ages:
-            ages, best = self._ages, self._next = self._planned()
+        ages, best = self._looks
         position = bisect_right(ages, age) - 1
         if position >= len(best) - 1:
             return age + best[-1] - ages[len(best) - 1]
@@ -78,9 +73,16 @@ class Outlook:
         share = (age - low) / (high - low)
         return age + (1 - share) * (best[position] - low) + share * (best[position + 1] - high)
 
-    def _planned(self) -> tuple[array[float], array[float]]:
+    @functools.cached_property  # as the next: each takes about a millisecond, and not everybody asks for both
+    def _looks(self) -> tuple[array[float], array[float]]:
+        """Ages, and for each but the last the age of the best next look."""
         ages, survivals = _refined(self._survival, self._price)
         return array("d", ages), _plan(ages, survivals, self._price)
+
+    @functools.cached_property
+    def _inverse(self) -> array[float]:
+        """The integral of 1/S up to each of `AGES`."""
+        return _integral([1 / value for value in self._survival])
 
     def worth(self, seen: float, age: float) -> float:
         """What a look at `age` is worth, in seconds of lateness, after one at `seen`."""

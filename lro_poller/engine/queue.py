@@ -5,8 +5,9 @@ be polled, because the budget is short, goes by what a poll of it is worth: whoe
 waited since a price was met stands behind those for whom a poll is worth twice as much.
 The schedule tells when the worth of one that waits doubles, so nothing is ever sorted.
 
-Nothing starves: every eighth turn is that of the one that has been due for longest. While
-n are due, none of them waits for more than 8n turns, whatever the others are worth.
+Those that are due are put in order a few at a turn, as they became due. Nothing starves: every
+eighth turn is that of the one that was put in order first. While n are due, none of them waits
+for more than 8n turns, whatever the others are worth.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .schedule import Schedule
 __all__ = ["FAIR_TURN", "Queue"]
 
 FAIR_TURN = 8
-"""Every so many turns the one that has been due for longest is polled."""
+"""Every so many turns the one that was put in order first, of those that are due, is polled."""
 
 _LEVELS = 24  # worth doubles from one to the next; the last is for what somebody has asked to see now
 _URGENT = _LEVELS - 1
@@ -43,7 +44,7 @@ class Queue(Generic[T]):
 
     Args:
         worth: `worth(item, level)` is the time at which a poll of an item that is due is worth
-            `2**level` of the least that any poll is made for; `math.inf` for never.
+            `2**level` of its usual price; `math.inf` for never.
     """
 
     __slots__ = ("_due", "_highest", "_levels", "_schedule", "_turns", "_worth")

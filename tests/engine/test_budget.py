@@ -282,8 +282,18 @@ def test_a_rate_is_granted_until_a_429_says_otherwise_and_again_when_that_is_for
     assert [unknown.granted(0.0), known.granted(0.0)] == [False, True]
     known.throttled(1.0, 0.0)
     assert not known.granted(2.0)
+    assert not known.granted(700.0)  # and there was no answer since
+    known.answered(2.5)
     assert not known.granted(600.0)
     assert known.granted(601.1)
+
+
+def test_a_halt_suspends_what_was_granted_until_there_is_an_answer() -> None:
+    budget = Budget(10, 5.0)
+    budget.halt(1.0, 2.0)
+    assert not budget.granted(4.0)
+    budget.answered(4.5)
+    assert budget.granted(5.0)
 
 
 def test_the_present_rate_is_that_of_the_last_five_seconds() -> None:

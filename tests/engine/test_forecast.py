@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lro_poller.engine.forecast import PLAIN, Forecast, History, Kind, around, price_of
-from lro_poller.engine.outlook import AGES
+from lro_poller.engine.outlook import AGES, Outlook
 
 MANY = settings(max_examples=150, deadline=None, derandomize=True)
 
@@ -127,6 +127,19 @@ def test_worth_rises_with_age_and_is_never_met_before_the_look(forecast: Forecas
         assert ages == sorted(ages)
 
 
+@pytest.mark.parametrize("place", [0, 1, 60, 120, 150])
+@pytest.mark.parametrize("level", [0, 3])
+def test_worth_is_told_for_the_age_below(place: int, level: int) -> None:
+    forecast = around(64.0)
+    seen = AGES[place]
+    outlook = Outlook([0.9 / (1 + (age / 64) ** 6) + 0.1 / (1 + age / 64) for age in AGES], lambda age: 1.0)
+    price = 2.0 ** round(math.log2(price_of(64.0) / 64)) * 64
+    when = forecast.when_worth(seen, level)
+    assert outlook.worth(seen, when) == pytest.approx(price * 2**level, rel=1e-6)
+    between = (AGES[place] + AGES[place + 1]) / 2
+    assert forecast.when_worth(between, level) - between == pytest.approx(when - seen)
+
+
 def test_a_plan_is_made_anew_when_a_tenth_is_new_and_not_too_often() -> None:
     kind = Kind()
     for _ in range(40):
@@ -154,12 +167,12 @@ def test_durations_that_are_added_count_at_once() -> None:
     assert kind.next_look(0.0) < 5.0
 
 
-def test_sixteen_new_ones_always_suffice() -> None:
+def test_thirty_two_new_ones_always_suffice() -> None:
     kind = Kind()
     for _ in range(1_000):
         kind.add(50.0)
     plan = kind._plan()
-    for _ in range(15):
+    for _ in range(31):
         end(kind, 50.0, 10.0)
     assert kind._plan() is plan
     end(kind, 50.0, 10.0)

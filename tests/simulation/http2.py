@@ -66,6 +66,7 @@ class Http2Line(Http2Transport):
             try:
                 await self._pass_on(stream)
             except NoReply:
+                self._world.counts["streams reset"] += 1
                 stream.reset()
             except asyncio.CancelledError:
                 task = asyncio.current_task()
@@ -76,9 +77,11 @@ class Http2Line(Http2Transport):
     async def _pass_on(self, stream: Stream) -> None:
         last = self._last.get(stream.connection)
         if last is not None and stream.number > last:
+            self._world.counts["not begun by then"] += 1
             return  # the client was told that nothing is done about it
         if last is None and stream.number > 2 * _LEAVES_AFTER:
             self._last[stream.connection] = stream.number
+            self._world.counts["leaves taken"] += 1
             stream.connection.raw(b"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + struct.pack(">II", stream.number, 0))
         reply = await self._world.send(stream.headers[":method"], stream.headers[":path"], stream.headers)
         await stream.respond(reply.status, reply.body, [(name.lower(), value) for name, value in reply.headers.items()])

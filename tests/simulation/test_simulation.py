@@ -31,7 +31,13 @@ def test_every_promise_holds_over_http2(seed: int) -> None:
     except Exception as error:
         raise AssertionError(repeat) from error
     assert not report.wrongs, "\n".join([*report.wrongs, repeat])
-    assert report.counts["connections"] > 0
+
+
+def test_over_http2_servers_take_leave_in_the_middle() -> None:
+    counts = run(61, OPERATIONS, Http2Line).counts
+    assert counts["connections"] > counts["leaves taken"] > 5
+    assert counts["not begun by then"] > 0
+    assert counts["streams reset"] > 100
 
 
 def test_the_same_seed_gives_the_same_run() -> None:
