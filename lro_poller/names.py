@@ -56,7 +56,8 @@ class NamePattern:
             return name
         wrong = self._fault(name)
         if wrong is not None or not isinstance(name, str):
-            raise InvalidOperationName(name, f"{wrong}; a name looks like {self.template}")
+            example = self.template.replace("**", "abc").replace("*", "abc")
+            raise InvalidOperationName(name, f"{wrong}; a name looks like {example}")
         return name
 
     def _fault(self, name: object) -> str | None:
@@ -80,7 +81,7 @@ def _fault_of_text(name: str) -> str | None:
         return "it is a URL; give the name alone"
     if name.startswith("/"):
         return "it begins with '/'"
-    return _fault_of_characters(name) or _fault_of_segments(name)
+    return _fault_of_characters(name) or _fault_of_segments(name) or _fault_of_ends(name)
 
 
 def _fault_of_characters(name: str) -> str | None:
@@ -92,6 +93,10 @@ def _fault_of_characters(name: str) -> str | None:
     if _PERCENT_ENCODED.search(name):
         return "it is percent-encoded already; give it decoded"
     return None
+
+
+def _fault_of_ends(name: str) -> str | None:
+    return None if name == name.strip() else "it begins or ends with a space"
 
 
 def _fault_of_segments(name: str) -> str | None:

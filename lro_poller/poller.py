@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from . import services
+from .checks import check_callable, check_credentials, check_part, check_transport
 from .collecting import Completions, settled
 from .engine.budget import Budget
 from .engine.cadence import BackoffFactory, check_backoff
@@ -70,7 +71,7 @@ class OperationPoller:
         credentials: Any google-auth credentials. None for application default credentials;
             `google.auth.credentials.AnonymousCredentials()` for no token.
         scopes: OAuth scopes to ask for, out of `service.scopes`, which is the default.
-        transport: What sends the polls; aiohttp unless given. It is closed with the poller.
+        transport: What sends the polls, to the same origin; aiohttp unless given. It is closed with the poller.
         backoff: How long to wait between the polls of one operation: a wait generator function of
             `backoff`, such as `functools.partial(backoff.expo, max_value=60)`. Spread by 10% to either side.
             None lets the durations of earlier operations decide.
@@ -80,7 +81,8 @@ class OperationPoller:
         max_rate: How many polls may start a second. None for 95% of the service's known quota,
             and for no limit at another endpoint than its own; `math.inf` for no limit. That quota is the
             project's: with credentials of one user, who may be allowed less (100 reads a minute by Workspace
-            Events), say so here, or let 429s find it out.
+            Events), say so here, or let 429s find it out. A rate is there to be used: with one, operations are
+            looked at about twice as often as without, and the worthiest first when it is short.
         budget: A `Budget` that several pollers of one event loop share, in place of the two before.
         history: What is known of how long operations take, and where it is learned; a new one unless given.
         progress: As of `submit`, for every operation.
@@ -120,8 +122,8 @@ class OperationPoller:
         own = check_origin(self._service.origin, allow_http=allow_http)
         self._origin = own if endpoint is None else check_origin(endpoint, allow_http=allow_http)
         self._scopes = self._service.scopes if scopes is None else self._service.check_scopes(scopes)
-        self._credentials = credentials
-        self._transport = transport
+        self._credentials = check_credentials(credentials)
+        self._transport = check_transport(transport, self._origin, allow_http=allow_http)
         self._terms = Terms(
             deadline=None if deadline in (None, math.inf) else check_seconds("deadline", deadline),
             backoff=check_backoff(backoff),
@@ -133,15 +135,17 @@ class OperationPoller:
         self._max_poll_failures = max_poll_failures
         if budget is not None and not (max_in_flight is None and max_rate is None):
             raise ValueError("max_in_flight and max_rate are the budget's own where a budget is given")
-        self.budget = budget or Budget(
-            _MAX_IN_FLIGHT if max_in_flight is None else max_in_flight,
-            self._default_rate() if max_rate is None else max_rate,
-        )
+        if budget is None:
+            budget = Budget(
+                _MAX_IN_FLIGHT if max_in_flight is None else max_in_flight,
+                self._default_rate() if max_rate is None else max_rate,
+            )
+        self.budget = check_part("budget", budget, Budget)
         """How many polls at once and a second."""
-        self.history = History() if history is None else history
+        self.history = History() if history is None else check_part("history", history, History)
         """How long operations took, by kind."""
         self._cancel_grace = check_seconds("cancel_grace", cancel_grace)
-        self._random = random
+        self._random = check_callable("random", random)
         self._runner: Runner | None = None
 
     def __repr__(self) -> str:

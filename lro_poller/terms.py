@@ -75,13 +75,21 @@ def make_terms(
     seconds = defaults.deadline if deadline is None else check_seconds("deadline", deadline)
     return Terms(
         deadline=None if seconds == math.inf else seconds,
-        at_deadline=AtDeadline(at_deadline),
+        at_deadline=_choice(at_deadline),
         backoff=defaults.backoff if backoff is None else check_backoff(backoff),
         decoder=decoder_of(decode),
         kind=defaults.kind if kind is None else kind,
         expected=None if expected is None else _finite("expected", expected),
         progress=defaults.progress if progress is None else check_progress(progress),
     )
+
+
+def _choice(at_deadline: str) -> AtDeadline:
+    try:
+        return AtDeadline(at_deadline)
+    except ValueError:
+        choices = ", ".join(repr(choice.value) for choice in AtDeadline)
+        raise ValueError(f"at_deadline must be one of {choices}, not {at_deadline!r}") from None
 
 
 def check_seconds(what: str, value: float) -> float:

@@ -183,7 +183,7 @@ def _command(
     command = commands.add_parser(
         name,
         help=what,
-        description=what.capitalize() + ".",
+        description=what[0].upper() + what[1:] + ".",
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

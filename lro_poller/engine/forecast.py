@@ -243,7 +243,10 @@ class History:
 
         Raises:
             ValueError: it is no time.
+            TypeError: the key is no text.
         """
+        if not isinstance(key, str):
+            raise TypeError(f"a kind's key is a text, not {key!r}")
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
             raise ValueError(f"a duration is a finite number of seconds, 0 or more, not {seconds!r}")
         self.kind(key).add(seconds)
@@ -281,8 +284,14 @@ def _in_seconds(interval: tuple[int, int]) -> tuple[float, float | None]:
 def _read(text: Any) -> _Saved:
     try:
         saved = msgspec.json.decode(text, type=_Saved)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"not durations that were saved by lro-poller: {type(error).__name__}") from None
+    except TypeError:
+        raise ValueError(
+            f"not durations that were saved by lro-poller: they are a text, not {type(text).__name__}"
+        ) from None
+    except msgspec.ValidationError as error:
+        raise ValueError(f"not durations that were saved by lro-poller: {error}") from None
+    except (ValueError, RecursionError):
+        raise ValueError("not durations that were saved by lro-poller: no JSON") from None
     if saved.version != _VERSION:
         raise ValueError(f"durations saved in version {saved.version}; this lro-poller reads version {_VERSION}")
     for kind in saved.kinds.values():

@@ -57,6 +57,10 @@ class HttpError:
     message: str = "scripted fault"
     details: Sequence[dict[str, Any]] = ()
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.status, int) or not 300 <= self.status <= 599:
+            raise ValueError(f"status must be one of HTTP's from 300 to 599, not {self.status!r}")
+
     async def answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
         code = Code.from_http(self.status)

@@ -7,6 +7,7 @@ reads no clock: the time of each question is an argument.
 from __future__ import annotations
 
 import base64
+import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,18 @@ class Script:
     error: dict[str, Any] | Code | None = None
     metadata: dict[str, Any] | Sequence[dict[str, Any]] | None = None
     faults: Sequence[Fault | None] = ()
+
+    def __post_init__(self) -> None:
+        if self.duration is not None and not (
+            isinstance(self.duration, int | float) and 0 <= self.duration < float("inf")
+        ):
+            raise ValueError(f"duration must be a number of seconds, 0 or more, or None, not {self.duration!r}")
+        for fault in self.faults:
+            if fault is not None and not hasattr(fault, "answer"):
+                raise TypeError(f"a fault must be one of lro_poller.testing's, such as HttpError(503), not {fault!r}")
+        if self.error is not None and not isinstance(self.error, Code | dict):
+            raise TypeError(f"error must be a Code, or the JSON of a google.rpc.Status, not {self.error!r}")
+        json.dumps([self.response, self.error, self.metadata])  # raises TypeError here, and not at each poll
 
     @property
     def status(self) -> dict[str, Any] | None:

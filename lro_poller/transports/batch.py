@@ -109,6 +109,11 @@ class BatchTransport:
     def __repr__(self) -> str:
         return f"<BatchTransport to {self._path}{', refused,' if self._refused else ''} over {self._transport!r}>"
 
+    @property
+    def origin(self) -> str:
+        """Where it sends to."""
+        return self._transport.origin
+
     async def send(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
         """See `Transport.send`."""
         if method == "GET" and not self._refused:

@@ -17,10 +17,14 @@ import zlib
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-import aiohappyeyeballs
-import hpack
+try:
+    import aiohappyeyeballs
+    import hpack
+except ModuleNotFoundError as error:
+    raise ImportError("HTTP/2 needs the extra http2: pip install 'lro-poller[http2]'") from error
 from multidict import CIMultiDict
 
+from ..origin import check_origin
 from ..version import __version__
 from ..wire import MAX_BODY, Fault, NoReply, Reply
 from .http2_connection import Connection, NoExchange
@@ -54,10 +58,10 @@ class Http2Transport:
     """How this transport names itself in x-goog-api-client."""
 
     def __init__(self, origin: str, *, ssl_context: ssl.SSLContext | None = None) -> None:
-        parts = urlsplit(origin)
+        parts = urlsplit(check_origin(origin, allow_http=True))
         if parts.scheme != "https" or not parts.hostname:
             raise ValueError(f"HTTP/2 is spoken over TLS, to an origin such as 'https://example.com', not {origin!r}")
-        self._origin = origin
+        self._origin = parts.geturl()
         self._host, self._port = parts.hostname, parts.port or 443
         self._ssl = ssl_context if ssl_context is not None else ssl.create_default_context()
         self._ssl.set_alpn_protocols(["h2"])
@@ -78,6 +82,11 @@ class Http2Transport:
 
     def __repr__(self) -> str:
         return f"<Http2Transport to {self._origin}>"
+
+    @property
+    def origin(self) -> str:
+        """Where it sends to."""
+        return self._origin
 
     async def send(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
         """See `Transport.send`."""

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 import h2.exceptions
 from h2.errors import ErrorCodes
 
+from lro_poller import WORKSPACE_EVENTS
 from lro_poller.transports.http2 import Http2Transport
 from lro_poller.transports.http2_connection import Connection
 from lro_poller.wire import NoReply
@@ -38,7 +39,7 @@ class Http2Line(Http2Transport):
     frames_replies = True
 
     def __init__(self, world: World) -> None:
-        super().__init__("https://simulated.test", ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        super().__init__(WORKSPACE_EVENTS.origin, ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         self._world = world
         self._server = Http2Server(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self._answer)
         self._last: WeakKeyDictionary[ServerConnection, int] = WeakKeyDictionary()  # streams of those that take leave

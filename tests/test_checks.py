@@ -1,0 +1,106 @@
+"""What a poller is made of is checked where it is handed in: mistakes that people make, and what they are told."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+
+from lro_poller import OperationPoller, PollError
+from lro_poller.testing import Emulator
+from lro_poller.testing.faults import HttpError
+from lro_poller.testing.operations import Script
+from lro_poller.transports.aiohttp import AiohttpTransport
+from lro_poller.transports.batch import BatchTransport
+from lro_poller.transports.http2 import Http2Transport
+
+from .conftest import make_poller
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"budget": 8}, "budget must be a Budget, not 8"),
+        ({"budget": 0}, "budget must be a Budget, not 0"),
+        ({"history": "h.json"}, "history must be a History, not 'h.json'"),
+        ({"history": {}}, "history must be a History, not {}"),
+        ({"random": 0.5}, "random must be a function, not 0.5"),
+        ({"random": None}, "random must be a function, not None"),
+        ({"transport": "http2"}, "transport must have library, send and aclose"),
+        ({"credentials": "key.json"}, "not str; google.auth.load_credentials_from_file"),
+        ({"credentials": {"private_key": "secret"}}, "not dict"),
+    ],
+)
+def test_a_part_of_a_wrong_kind_is_refused_at_once(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        OperationPoller(**options)
+    assert message in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.behaviour("B26")
+@pytest.mark.parametrize("batched", [False, True])
+async def test_a_transport_to_somewhere_else_is_refused(batched: bool) -> None:
+    transport: Any = AiohttpTransport("https://elsewhere.example")
+    transport = BatchTransport(transport, "/batch") if batched else transport
+    with pytest.raises(ValueError, match=r"sends to https://elsewhere\.example.*endpoint='https://elsewhere\.example'"):
+        OperationPoller(transport=transport)
+    assert OperationPoller(transport=transport, endpoint="https://ELSEWHERE.example:443/")
+
+
+@pytest.mark.behaviour("B26")
+async def test_a_transport_in_the_clear_to_another_machine_is_refused_as_an_endpoint_is() -> None:
+    transport = AiohttpTransport("http://192.0.2.2")
+    with pytest.raises(ValueError, match="plain HTTP to another machine"):
+        OperationPoller(transport=transport, credentials=AnonymousCredentials())
+
+
+@pytest.mark.parametrize("origin", ["https://127.0.0.1/x", "https://user@127.0.0.1", "ftp://127.0.0.1"])
+async def test_http2_goes_to_an_origin(origin: str) -> None:
+    with pytest.raises(ValueError, match="must be an origin"):
+        Http2Transport(origin)
+
+
+def test_http2_says_which_extra_it_needs() -> None:
+    script = "import sys; sys.modules['hpack'] = None; import lro_poller.transports.http2"
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False).stderr
+    assert said.splitlines()[-1] == "ImportError: HTTP/2 needs the extra http2: pip install 'lro-poller[http2]'"
+
+
+def test_a_choice_that_is_none_is_told_the_choices() -> None:
+    with pytest.raises(ValueError, match="one of 'leave', 'cancel', 'cancel_and_wait', not 'x'"):
+        OperationPoller()._make_terms(at_deadline="x")  # type: ignore[arg-type]
+
+
+async def test_a_single_look_that_fails_is_told_once(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+    name = emulator.add_operation(faults=[HttpError(503)])
+    with caplog.at_level(logging.WARNING, "lro_poller"):
+        async with make_poller(emulator.origin) as poller:
+            with pytest.raises(PollError):
+                await poller.get(name)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "script, message",
+    [
+        ({"faults": [503]}, "a fault must be one of"),
+        ({"duration": "2s"}, "duration must be a number of seconds"),
+        ({"error": "X"}, "error must be a Code"),
+        ({"response": {1}}, "not JSON serializable"),
+    ],
+)
+def test_a_script_that_nobody_can_play_is_refused(script: dict[str, Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        Script(**script)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("status", ["x", 200, 600])
+def test_an_error_of_http_has_a_status_of_an_error(status: Any) -> None:
+    with pytest.raises(ValueError, match="300 to 599"):
+        HttpError(status)
