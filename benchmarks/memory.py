@@ -26,7 +26,7 @@ def main() -> None:
     figures: dict[str, dict[str, list[Figures]]] = {}
     for count in counts:
         waiters = [name for name in WAITERS if count <= _MOST.get(name, count)]
-        rounds = options.rounds_or(3 if count < 10**5 else 1)
+        rounds = options.rounds_or(2 if count < 10**5 else 1)
         taken = in_turn(waiters, rounds, functools.partial(_measure, count), title=f"{count} pending")
         figures[f"{count:,} pending"] = taken
         _print(f"{count:,} pending", taken)
@@ -34,10 +34,14 @@ def main() -> None:
 
 
 def _measure(count: int, waiter: str) -> Figures:
-    """In two processes, for tracemalloc slows down what it counts; so it counts 10^4 at most."""
     figures: Figures = run_child("waiting", waiter, count)
-    traced = run_child("waiting", waiter, min(count, 10**4), "--trace")
-    return figures | {"traced_bytes": traced["bytes"]}
+    return figures | {"traced_bytes": _traced(waiter, min(count, 10**4))}
+
+
+@functools.cache
+def _traced(waiter: str, count: int) -> float:
+    """Bytes by tracemalloc, in a process of its own: it slows down what it counts. The same each time."""
+    return float(run_child("waiting", waiter, count, "--trace")["bytes"])
 
 
 def _print(title: str, taken: dict[str, list[Figures]]) -> None:

@@ -26,7 +26,7 @@ def main() -> None:
     options = parse_options("overhead", __doc__)
     seconds = 0.5 if options.quick else 1.5
     taken = in_turn(
-        _LABELS, options.rounds_or(3), lambda case: run_child("instant", *case.split(), seconds), title="overhead"
+        _LABELS, options.rounds_or(2), lambda case: run_child("instant", *case.split(), seconds), title="overhead"
     )
     bare = median(taken["bare 100"], "cpu_us")
     rows = [
