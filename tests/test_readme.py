@@ -24,7 +24,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     [
         ({"response": {"name": "subscriptions/1"}}, "subscribed: {'name': 'subscriptions/1'}"),
         ({"error": Code.PERMISSION_DENIED}, "it failed: scripted PERMISSION_DENIED ()"),
-        ({"faults": [HttpError(404)]}, "it cannot be looked at: operations/abc: "),
+        ({"faults": [HttpError(404)]}, "not known: operations/abc: "),
     ],
 )
 def test_the_first_example_runs_as_it_stands(
