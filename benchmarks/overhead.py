@@ -17,7 +17,7 @@ _LABELS = {
     "bare 100": "ask, and read the operation",
     "generator 100": "lro_poller, 100 pending, all due at once",
     "generator 100000": "the same, 100,000 pending",
-    "learned 100000": "by what it has learned, 100,000 pending, a third of the polls they are worth",
+    "learned 100000": "by what it has learned, 100,000 pending, more due than can be",
 }
 
 

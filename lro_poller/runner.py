@@ -225,7 +225,7 @@ class Runner:
         now = self.loop.time()
         logger.debug("%s: %s", tracker.name, type(verdict).__name__)
         try:
-            self._account(verdict, now, told=isinstance(tracker, Errand))
+            self._account(tracker, verdict, now)
             self._follow(tracker, verdict, now)
         except BaseException as error:
             self._survive(tracker, error, now)
@@ -247,8 +247,8 @@ class Runner:
 
     # What follows from a poll.
 
-    def _account(self, verdict: Verdict, now: float, *, told: bool) -> None:
-        """Tells the budget how the service is doing, and the log unless whoever asked is `told` anyway."""
+    def _account(self, tracker: Tracker, verdict: Verdict, now: float) -> None:
+        """Tells the budget how the service is doing, and the log; whoever asked for a single request is told anyway."""
         if not isinstance(verdict, Setback):
             if not isinstance(verdict, Refused) or verdict.error.http_status is not None:
                 self._budget.answered(now)
@@ -257,7 +257,7 @@ class Runner:
             self._budget.throttled(now, verdict.delay)
         elif verdict.general:
             self._pump.rest(now)
-        if not told and now >= self._quiet_until:
+        if now >= self._quiet_until and not isinstance(tracker, Errand):
             self._quiet_until = now + _WARN_EVERY
             logger.warning("%s: a poll failed: %s; polling goes on", verdict.error.name, summary(verdict.error))
 
