@@ -8,6 +8,7 @@ connections after 15 s and read bodies without end.
 from __future__ import annotations
 
 import email.utils
+import functools
 import socket
 import time
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AiohttpTransport"]
 
+_URLS = 1024  # that are kept, of the operations that were polled last
 _KEEP_ALIVE = 90.0  # seconds; polls come every 20 s or so, and a new TLS connection costs more than a parked one
 
 
@@ -46,7 +48,10 @@ class AiohttpTransport:
         self, origin: str, *, ssl_context: ssl.SSLContext | None = None, proxy_from_environment: bool = False
     ) -> None:
         self._origin = origin
-        self._base = URL(origin)
+        base = URL(origin)
+        self._url = functools.lru_cache(_URLS)(  # a URL works out its parts once, and they are asked for at every poll
+            functools.partial(_build_url, base.scheme, base.host or "", base.explicit_port)
+        )
         self._ssl: ssl.SSLContext | bool = ssl_context if ssl_context is not None else True
         self._trust_env = proxy_from_environment
         self._session: aiohttp.ClientSession | None = None
@@ -64,13 +69,15 @@ class AiohttpTransport:
     ) -> Reply:
         """See `Transport.send`. A `body` may be sent along, and `limit` bytes of a body are read."""
         session = self._session or self._open()
-        base = self._base
-        url = URL.build(scheme=base.scheme, host=base.host or "", port=base.explicit_port, path=path, encoded=True)
         try:
             # Not as a context manager: a reply that was read to its end has given its connection back already.
-            response = await session.request(method, url, headers=headers, data=body, allow_redirects=False)
+            response = await session.request(method, self._url(path), headers=headers, data=body, allow_redirects=False)
             try:
-                return Reply(response.status, _dated(response.headers), await self._read(response, limit))
+                content = response.content
+                body = content.read_nowait() if content.is_eof() else await content.readany()
+                if len(body) > limit or not content.at_eof():
+                    body = await self._read_on(content, body, limit)
+                return Reply(response.status, _dated(response.headers), body)
             except BaseException:
                 response.close()
                 raise
@@ -97,14 +104,11 @@ class AiohttpTransport:
         )
         return self._session
 
-    async def _read(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
-        """The decoded body. aiohttp hands it over in pieces of bounded size, also out of a gzip bomb."""
-        body = await response.content.readany()
-        if response.content.at_eof() and len(body) <= limit:
-            return body
-        pieces, size = [body], len(body)
+    async def _read_on(self, content: aiohttp.StreamReader, begun: bytes, limit: int) -> bytes:
+        """The decoded body, of which a part was read. aiohttp bounds the pieces, also those out of a gzip bomb."""
+        pieces, size = [begun], len(begun)
         while size <= limit:
-            piece = await response.content.readany()
+            piece = await content.readany()
             if not piece:
                 return b"".join(pieces)
             pieces.append(piece)
@@ -125,6 +129,10 @@ class AiohttpTransport:
             case aiohttp.ClientConnectorError() | aiohttp.ServerDisconnectedError() | OSError():
                 return NoReply(Fault.UNREACHABLE, f"the connection to {origin} failed: {type(error).__name__}")
         return NoReply(Fault.BROKEN, f"{origin} sent a broken reply: {type(error).__name__}")
+
+
+def _build_url(scheme: str, host: str, port: int | None, path: str) -> URL:
+    return URL.build(scheme=scheme, host=host, port=port, path=path, encoded=True)
 
 
 def _dated(headers: CIMultiDictProxy[str]) -> Mapping[str, str]:
