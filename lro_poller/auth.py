@@ -96,7 +96,8 @@ class Authorizer:
 
     def ready(self, now: float) -> bool:
         """Whether `grant()` would return, or raise, without waiting for a refresh."""
-        return self._per_request or self.current(now) is not None or now < self._rests_until
+        fresh = now < self._fresh_until or self._per_request
+        return fresh or self.current(now) is not None or now < self._rests_until
 
     async def grant(self) -> Grant:
         """The header fields, after a refresh if one is needed.

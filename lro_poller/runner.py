@@ -25,7 +25,7 @@ from .engine.learning import Learner
 from .engine.queue import Queue
 from .engine.retry import retry_wait
 from .engine.tracker import Effect, Errand, Event, Listener, State, Tracker, latest_look
-from .engine.verdict import Refused, Running, Setback, Verdict
+from .engine.verdict import Ended, Running, Setback, Verdict
 from .errands import Errands
 from .errors import LroError, PollerClosed, PollError, PollTimeout, summary
 from .future import OperationFuture
@@ -249,10 +249,14 @@ class Runner:
 
     def _account(self, tracker: Tracker, verdict: Verdict, now: float) -> None:
         """Tells the budget how the service is doing, and the log; whoever asked for a single request is told anyway."""
-        if not isinstance(verdict, Setback):
-            if not isinstance(verdict, Refused) or verdict.error.http_status is not None:
-                self._budget.answered(now)
-            return
+        if isinstance(verdict, Running):
+            self._budget.answered(now)
+        elif isinstance(verdict, Setback):
+            self._account_setback(tracker, verdict, now)
+        elif isinstance(verdict, Ended) or verdict.error.http_status is not None:
+            self._budget.answered(now)
+
+    def _account_setback(self, tracker: Tracker, verdict: Setback, now: float) -> None:
         if verdict.error.http_status == 429:
             self._budget.throttled(now, verdict.delay)
         elif verdict.general:
@@ -307,7 +311,7 @@ class Runner:
 
     def _draw(self) -> float:
         drawn = self._random()
-        if not isinstance(drawn, int | float) or not 0 <= drawn <= 1:
+        if not isinstance(drawn, (int, float)) or not 0 <= drawn <= 1:
             raise ValueError("the source of randomness gave no number from 0 to 1")
         return drawn
 

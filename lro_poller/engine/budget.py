@@ -104,7 +104,11 @@ class Budget:
 
     def admit(self, now: float, who: Claimant) -> bool:
         """Starts a poll of `who`, if there is room and nobody has waited longer for it; else `who` waits in line."""
-        if self.in_flight < self.max_in_flight and self._is_first(who) and self._next(now) <= now:
+        if (
+            self.in_flight < self.max_in_flight
+            and (not self._in_line or self._is_first(who))
+            and self._next(now) <= now
+        ):
             self.in_flight += 1
             self.take_turn(now)
             if self._in_line:
@@ -126,7 +130,7 @@ class Budget:
 
         Whoever stands in line is nudged when that changes.
         """
-        free = self.in_flight < self.max_in_flight and (who is None or self._is_first(who))
+        free = self.in_flight < self.max_in_flight and (who is None or not self._in_line or self._is_first(who))
         return self._next(now) if free else math.inf
 
     def reserve(self, now: float) -> float:
@@ -142,10 +146,12 @@ class Budget:
 
     def take_turn(self, now: float) -> None:
         """A request is sent."""
-        if now > max(self._turn, self._paused_until) + _IDLE:
-            self._busy_since = now
-        probing = _PROBED_EVERY if self._throttles else 0.0
-        self._turn = max(self._turn, now) + max(1 / self.rate(now), probing)
+        turn, apart = self._turn, 1 / self.rate(now)
+        if turn < now:
+            if now > max(turn, self._paused_until) + _IDLE:
+                self._busy_since = now
+            turn = now
+        self._turn = turn + (max(apart, _PROBED_EVERY) if self._throttles else apart)
 
     def full(self) -> bool:
         """Whether all polls that may be in flight are."""
@@ -176,7 +182,7 @@ class Budget:
         return max(self._turn - spare, self._paused_until)
 
     def _is_first(self, who: Claimant) -> bool:
-        return not self._in_line or next(iter(self._in_line)) is who
+        return next(iter(self._in_line)) is who
 
     def _nudge(self, but: Claimant | None = None) -> None:
         """Tells whoever is first in line that there may be room."""
@@ -188,7 +194,13 @@ class Budget:
 
     def answered(self, now: float) -> None:
         """The service answered a poll: what held everyone back is over."""
-        self._count(now)
+        answers, tick = self._answers, now // _TICK * _TICK
+        if answers and answers[-1][0] == tick:
+            answers[-1] = (tick, answers[-1][1] + 1)
+        else:
+            answers.append((tick, 1))
+            while answers[0][0] < now - _MEASURED[1]:
+                answers.popleft()
         if self._finding:
             self._ceiling += _FOUND_BY
         if self._throttles and now >= self._paused_until:  # before that, the poll was older than the halt
@@ -230,15 +242,6 @@ class Budget:
     def recent_rate(self, now: float) -> float:
         """How many polls were answered a second, over the last seconds."""
         return sum(count for tick, count in self._answers if tick > now - _RECENT) / _RECENT
-
-    def _count(self, now: float) -> None:
-        answers, tick = self._answers, now // _TICK * _TICK
-        if answers and answers[-1][0] == tick:
-            answers[-1] = (tick, answers[-1][1] + 1)
-            return
-        answers.append((tick, 1))
-        while answers[0][0] < now - _MEASURED[1]:
-            answers.popleft()
 
     def _answered_in(self, seconds: float, now: float) -> float:
         """Polls answered a second, over the last `seconds` or since polls have been held back."""

@@ -73,7 +73,7 @@ class Generated:
             return self._wait
         except Exception as error:
             raise BackoffError(operation.name, f"raised {type(error).__name__}") from error
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= sys.float_info.max:
             shown = repr(value) if isinstance(value, float | None) else f"a value of type {type(value).__name__}"
             raise BackoffError(operation.name, f"gave {shown}; a wait is a finite number of seconds, 0 or more")
         return float(value)

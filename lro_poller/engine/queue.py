@@ -63,7 +63,8 @@ class Queue(Generic[T]):
 
     def put(self, item: T, when: float) -> None:
         """Makes `item` due at `when`, wherever it was before."""
-        self._forget(item)
+        if item.level >= 0:
+            self._forget(item)
         self._schedule.put(item, when)
 
     def put_first(self, item: T) -> None:
@@ -82,21 +83,19 @@ class Queue(Generic[T]):
 
     def remove(self, item: T) -> None:
         """Takes `item` out; nothing happens when it is not in."""
-        self._forget(item)
+        if item.level >= 0:
+            self._forget(item)
         self._schedule.remove(item)
 
     def next_time(self) -> float:
         """When there is somebody to poll: in the past when there is now, `math.inf` for never."""
-        if self._due:
-            return -math.inf
-        when = self._schedule.next_time()
-        return math.inf if when is None else when
+        return -math.inf if self._due else self._schedule.next_time()
 
     def pop(self, now: float) -> T | None:
         """Takes out whose turn it is at `now`; None when nobody is due."""
         if not self._due:
             item = self._schedule.pop_due(now)
-            if item is None or not self._schedule.is_due(now):
+            if item is None or self._schedule.next_time() > now:
                 return item  # one alone needs no comparing
             self._promote(item, now)
         self._move(now)
@@ -142,7 +141,6 @@ class Queue(Generic[T]):
         return next(iter(self._levels[self._highest]))
 
     def _forget(self, item: T) -> None:
-        if item.level >= 0:
-            del self._levels[item.level][item]
-            del self._due[item]
-            item.level = -1
+        del self._levels[item.level][item]
+        del self._due[item]
+        item.level = -1

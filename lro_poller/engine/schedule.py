@@ -8,6 +8,7 @@ they surface and swept out when they outnumber the living.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
@@ -54,22 +55,19 @@ class Schedule(Generic[T]):
             self._live -= 1
             self._sweep()
 
-    def next_time(self) -> float | None:
-        """When the first item is due; None when there is none."""
+    def next_time(self) -> float:
+        """When the first item is due; `math.inf` when there is none."""
         heap = self._heap
-        while heap and heap[0][1] != heap[0][2].ticket:
+        while heap:
+            when, ticket, item = heap[0]
+            if ticket == item.ticket:
+                return when
             heapq.heappop(heap)
-        return heap[0][0] if heap else None
-
-    def is_due(self, now: float) -> bool:
-        """Whether an item is due at `now`."""
-        when = self.next_time()
-        return when is not None and when <= now
+        return math.inf
 
     def pop_due(self, now: float) -> T | None:
         """Takes out the item that is longest due at `now`; None when none is."""
-        when = self.next_time()
-        if when is None or when > now:
+        if self.next_time() > now or not self._heap:
             return None
         item = heapq.heappop(self._heap)[2]
         item.ticket = 0

@@ -103,6 +103,9 @@ LIFE: dict[State, dict[Event, tuple[State, Effect]]] = {
 
 _ROWS = [[LIFE[state][event] for event in Event] for state in State]  # the same table, indexed in one step
 
+# What every poll asks for: before Python 3.12 naming a member runs a function of enum's.
+_ENDED, _RUNNING, _NOTHING, _POLL, _BUG = State.ENDED, Event.RUNNING, Effect.NOTHING, Effect.POLL, Effect.BUG
+
 _LARGEST_LEAD = 0.1  # of a wait: however slow the service is, a last poll is not made long before the deadline
 
 _LOOKS_APART = 0.02  # seconds between two last polls, at the least
@@ -254,28 +257,27 @@ class Tracker:
             AssertionError: the event cannot happen in this state.
         """
         state, effect = _ROWS[self.state][event]
-        if effect is Effect.BUG:
+        if effect is _BUG:
             raise AssertionError(f"{event.name} cannot happen to {self!r}")
         self.state = state
-        if effect is Effect.POLL:
+        if effect is _POLL:
             self.polls += 1
         return effect
 
     def hear(self, verdict: Verdict, now: float) -> Effect:
         """Takes in what a poll brought at `now`; returns what has to be done."""
-        if self.state is State.ENDED:
-            return Effect.NOTHING
-        again = self.renewed
-        self.renewed, self.not_before = False, now
-        match verdict:
-            case Running():
-                self._saw(verdict.operation)
-                self.sightings += 1
-                self.seen, self.not_before = now, now + verdict.delay
-                return self.on(Event.RUNNING)
-            case Ended():
-                self._saw(verdict.operation)
-                return self.on(Event.FINISHED)
+        if self.state is _ENDED:
+            return _NOTHING
+        again, self.renewed = self.renewed, False
+        if isinstance(verdict, Running):
+            self.operation, self.error, self.failures = verdict.operation, None, 0
+            self.sightings += 1
+            self.seen, self.not_before = now, now + verdict.delay
+            return self.on(_RUNNING)
+        self.not_before = now
+        if isinstance(verdict, Ended):
+            self.operation, self.error, self.failures = verdict.operation, None, 0
+            return self.on(Event.FINISHED)
         self.error = verdict.error
         match verdict:
             case Setback():
@@ -287,9 +289,6 @@ class Tracker:
                 self.renewed = True
                 return self.on(Event.REFUSED if again else Event.UNAUTHORIZED)
         return self.on(Event.REFUSED)
-
-    def _saw(self, operation: Operation) -> None:
-        self.operation, self.error, self.failures = operation, None, 0
 
 
 def latest_look(who: Listener, lead: float) -> float:

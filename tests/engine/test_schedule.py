@@ -37,8 +37,8 @@ class SortedList:
     def remove(self, number: int) -> None:
         self.entries = [entry for entry in self.entries if entry[2] != number]
 
-    def next_time(self) -> float | None:
-        return self.entries[0][0] if self.entries else None
+    def next_time(self) -> float:
+        return self.entries[0][0] if self.entries else math.inf
 
     def pop_due(self, now: float) -> int | None:
         if not self.entries or self.entries[0][0] > now:
@@ -104,7 +104,7 @@ def test_a_schedule_is_a_sorted_list_under_any_order_of_calls(script: list[tuple
 def test_an_empty_schedule_has_nothing_to_give() -> None:
     schedule: Schedule[Item] = Schedule()
     assert len(schedule) == 0
-    assert schedule.next_time() is None
+    assert schedule.next_time() == math.inf
     assert schedule.pop_due(math.inf) is None
     assert not list(schedule.due(math.inf))
 
