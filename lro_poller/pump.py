@@ -1,10 +1,14 @@
 """The timer and the workers.
 
 The one place where polls are started and cut. An operation that waits for its turn is an
-entry in a queue; a worker is a task that exists only while something is due, and takes the
-next that is due when it is done with one. One timer is set for whatever comes first: a poll
+entry in a queue; a worker is a task that exists only while something is due, and is given
+the next that is due when it is done with one. One timer is set for whatever comes first: a poll
 that falls due and may start, a deadline, or a poll that has taken too long. Deadlines are a
 schedule of their own, so that a poll which hangs cannot hold one up.
+
+What arrives in one turn of the loop is dealt with in the next, all of it in a row: there the same
+few functions run again and again out of the processor's caches, which in between a client
+library's own would have to be filled anew for every poll.
 
 What a reply means for an operation, and what happens at a deadline, is the host's business.
 """
@@ -16,6 +20,7 @@ import contextvars
 import functools
 import logging
 import math
+from collections import deque
 from typing import Protocol
 
 from .engine.budget import Budget
@@ -26,15 +31,15 @@ from .engine.tracker import Event, Tracker
 from .engine.verdict import Setback, Verdict
 from .errors import PollError
 from .future import OperationFuture
-from .sender import Sender
+from .sender import Answer, Sender
 
 __all__ = ["Pump"]
 
 logger = logging.getLogger("lro_poller")
 
+_START = Event.START  # before Python 3.12 naming a member runs a function of enum's
 _TIMER_SLACK = 1e-6  # seconds; a loop may ring a timer one tick of its clock early
 _DEADLINES_AT_ONCE = 200  # that pass in one step of the loop, which has other work to do
-_POLLS_AT_ONCE = 16  # that one worker makes without the loop, should the transport never wait for anything
 _LAST_POLLS = 10.0  # seconds in which polls that are cancelled have to end
 
 
@@ -51,14 +56,14 @@ class Host(Protocol):
 class _Worker:
     """A task that polls one operation after another."""
 
-    __slots__ = ("began", "cut", "polls", "task", "tracker")
+    __slots__ = ("began", "cut", "task", "tracker", "turn")
 
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
         self.tracker: Tracker | None = None
         self.began = math.inf  # when its poll was sent; not before there is a token for it
         self.cut = False  # whether its poll was told to stop
-        self.polls = 0
+        self.turn: asyncio.Future[None] | None = None  # done when it may go on, with what `tracker` says, or end
 
 
 class Pump:
@@ -78,6 +83,7 @@ class Pump:
         self._queue = queue
         self._closed = False
         self._in_flight: dict[Tracker, _Worker] = {}  # in the order in which they were sent
+        self._arrived: deque[tuple[_Worker, Tracker, Answer | Exception | None]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
@@ -131,6 +137,7 @@ class Pump:
 
     def stop(self) -> None:
         """Starts no poll and passes no deadline any more."""
+        self._deal()
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -148,8 +155,7 @@ class Pump:
     # The timer.
 
     def _next_time(self) -> float:
-        deadline = self.deadlines.next_time()
-        when = math.inf if deadline is None else deadline
+        when = self.deadlines.next_time()
         if self._scout is None and (poll := self._queue.next_time()) < math.inf:
             now = self._loop.time()
             turn = self._budget.next_time(now, self)
@@ -163,6 +169,7 @@ class Pump:
 
     def _ring(self) -> None:
         self._timer, self._rings_at = None, math.inf
+        self._deal()  # an outcome that is here was in time
         now = self._loop.time() + _TIMER_SLACK
         try:
             for _ in range(_DEADLINES_AT_ONCE):
@@ -213,17 +220,19 @@ class Pump:
         start at once when it comes, whatever the rate.
         """
         now = self._loop.time() + _TIMER_SLACK
-        if self._closed or self._scout is not None or max(self._queue.next_time(), self._rests_until) > now:
+        if self._closed or self._scout is not None or self._queue.next_time() > now or self._rests_until > now:
             self._leave_line()
             return False
-        self._in_line = not self._budget.admit(now, self)
-        if self._in_line:
+        if not self._budget.admit(now, self):
+            self._in_line = True
             return False
+        self._in_line = False
         tracker = self._queue.pop(now)
         assert tracker is not None
-        tracker.on(Event.START)
+        tracker.on(_START)
         self.polls += 1
-        self.lateness += (max(now - tracker.due, 0.0) - self.lateness) / 16
+        late = now - tracker.due
+        self.lateness += ((late if late > 0 else 0.0) - self.lateness) / 16
         worker.tracker, worker.began = tracker, now
         self._in_flight[tracker] = worker
         if not self._sender.ready(now):
@@ -245,31 +254,54 @@ class Pump:
         self._budget.finish(self)
         return True
 
+    # What has arrived.
+
+    def _deal(self) -> None:
+        """Settles all that has arrived, then gives each worker its next poll, or lets it end."""
+        if not self._arrived:
+            return
+        idle = []
+        try:
+            while self._arrived:
+                worker, tracker, answer = self._arrived.popleft()
+                idle.append(worker)
+                worker.tracker = None
+                if self._land(worker, tracker) and answer is not None:
+                    self._host.settle(tracker, self._sender.judge(tracker, answer))
+        finally:
+            if self._arrived:  # something ends the program; should it go on, nothing is lost
+                self._loop.call_soon(self._deal, context=self._context)
+            for worker in idle:
+                self._release(worker)
+            self.arm()
+
+    def _release(self, worker: _Worker) -> None:
+        """Lets `worker` go on with what is due next, or end."""
+        assert worker.turn is not None
+        if not worker.turn.done():  # as it is when somebody has cancelled the task
+            self._admit(worker)
+            worker.turn.set_result(None)
+
     # A worker.
 
     async def _work(self, worker: _Worker) -> None:
         worker.task = asyncio.current_task()  # for one that starts eagerly, before whoever made it has the task
         try:
             while (tracker := worker.tracker) is not None:
-                verdict = await self._poll(worker, tracker)
-                worker.tracker = None
-                if self._land(worker, tracker) and verdict is not None:
-                    self._host.settle(tracker, verdict)
-                if worker.cut:
-                    return  # told to stop where nothing was awaited: whatever it awaits next would be cut
-                if not self._admit(worker) or not self._budget.full() or self._rings_at == math.inf:
-                    self.arm()  # else nothing can start before a poll ends, and whatever else comes is armed for
+                answer = await self._poll(worker, tracker)
+                worker.turn = self._loop.create_future()
+                if not self._arrived:
+                    self._loop.call_soon(self._deal, context=self._context)
+                self._arrived.append((worker, tracker, answer))
+                await worker.turn
         finally:
             self.arm()
 
-    async def _poll(self, worker: _Worker, tracker: Tracker) -> Verdict | None:
+    async def _poll(self, worker: _Worker, tracker: Tracker) -> Answer | Exception | None:
         """What a poll brought; None when it was cut, and whoever did that has seen to the rest."""
-        worker.polls += 1
         try:
-            if worker.polls % _POLLS_AT_ONCE == 0:
-                await asyncio.sleep(0)
-            verdict = await self._fetch_token(worker, tracker) if self._scout is tracker else None
-            return verdict if verdict is not None else await self._sender.ask(tracker)
+            fault = await self._fetch_token(worker, tracker) if self._scout is tracker else None
+            return fault if fault is not None else await self._sender.ask(tracker)
         except BaseException as error:
             assert worker.task is not None
             if worker.cut and isinstance(error, asyncio.CancelledError) and worker.task.uncancel() == 0:
@@ -280,9 +312,9 @@ class Pump:
                 self._host.settle(tracker, _cancelled(tracker))
             raise
 
-    async def _fetch_token(self, worker: _Worker, tracker: Tracker) -> Verdict | None:
+    async def _fetch_token(self, worker: _Worker, tracker: Tracker) -> Exception | None:
         """Waits for a token, and then for another turn: the one that was taken before is long over."""
-        fault = await self._sender.fetch_token(tracker)
+        fault = await self._sender.fetch_token()
         if fault is not None:
             return fault
         self._rests = 0

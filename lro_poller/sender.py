@@ -1,7 +1,8 @@
 """Asks a service about one operation, and says what came of it.
 
 Joins the credentials, a transport and the verdicts. It raises nothing but cancellation:
-whatever goes wrong with a request is an answer too, about that operation alone.
+whatever goes wrong with a request is an answer too, about that operation alone. Asking
+and judging are two steps, because many answers are judged in a row.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import asyncio
 import logging
 import platform
 
-from .auth import Authorizer
+import msgspec
+
+from .auth import Authorizer, Grant
 from .engine.tracker import Tracker
 from .engine.verdict import Refused, Unauthorized, Verdict, acknowledge, judge, judge_fault
 from .errors import CredentialsError, PollError
@@ -18,13 +21,21 @@ from .names import encode
 from .services import Service
 from .transports import Transport
 from .version import __version__
-from .wire import Fault, NoReply
+from .wire import Fault, NoReply, Reply
 
-__all__ = ["Sender"]
+__all__ = ["Answer", "Sender"]
 
 logger = logging.getLogger("lro_poller")
 
 _LAST_MOMENTS = 10.0  # seconds in which a transport has to close
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """The reply to a request, with what had authorized it and when it was sent."""
+
+    reply: Reply
+    grant: Grant
+    began: float
 
 
 class Sender:
@@ -55,19 +66,19 @@ class Sender:
         """Whether a request can be sent at `now` without waiting for a token."""
         return self._authorizer.ready(now)
 
-    async def fetch_token(self, tracker: Tracker) -> Verdict | None:
-        """Waits for a token; None once there is one, else what its lack means for the operation."""
+    async def fetch_token(self) -> Exception | None:
+        """Waits for a token; None once there is one, else why there is none."""
         try:
             async with asyncio.timeout(self.timeout):
                 await self._authorizer.grant()
         except TimeoutError:
-            return self._no_reply(tracker, NoReply(Fault.UNAUTHORIZED, f"no token came within {self.timeout:g} s"))
+            return NoReply(Fault.UNAUTHORIZED, f"no token came within {self.timeout:g} s")
         except Exception as error:
-            return self._explain(tracker, error)
+            return error
         return None
 
-    async def ask(self, tracker: Tracker) -> Verdict:
-        """Sends the request of `tracker`."""
+    async def ask(self, tracker: Tracker) -> Answer | Exception:
+        """Sends the request of `tracker`; returns the reply, or why there is none."""
         began = self._loop.time()
         try:
             grant = self._authorizer.current(began)
@@ -79,14 +90,23 @@ class Sender:
                 "x-goog-request-params": "name=" + encoded,
                 **grant.fields,
             }
-            path = self._prefix + encoded + tracker.suffix
-            reply = await self._transport.send(tracker.method, path, fields)
-            read = acknowledge if tracker.method == "POST" else self._service.dialect
-            verdict = judge(self._service, tracker.name, grant.censor(reply), began - tracker.submitted, read)
+            reply = await self._transport.send(tracker.method, self._prefix + encoded + tracker.suffix, fields)
         except Exception as error:
+            return error
+        self.latency += (self._loop.time() - began - self.latency) / 8
+        return Answer(reply, grant, began)
+
+    def judge(self, tracker: Tracker, answer: Answer | Exception) -> Verdict:
+        """What came of the request of `tracker`. Never raises."""
+        if isinstance(answer, Exception):
+            return self._explain(tracker, answer)
+        grant, age = answer.grant, answer.began - tracker.submitted
+        read = acknowledge if tracker.method == "POST" else self._service.dialect
+        try:
+            verdict = judge(self._service, tracker.name, grant.censor(answer.reply), age, read)
+        except Exception as error:  # a transport of the caller's own, whose reply is none
             return self._explain(tracker, error)
         self._reached = True
-        self.latency += (self._loop.time() - began - self.latency) / 8
         if isinstance(verdict, Unauthorized):
             self._authorizer.reject(grant)
         return verdict

@@ -13,9 +13,10 @@ from typing import Any
 import backoff
 import pytest
 
-from lro_poller import Budget, PollError, PollTimeout
+from lro_poller import Budget, PollerClosed, PollError, PollTimeout
 from lro_poller.wire import Reply
 
+from .conftest import new_jumping_loop
 from .scripted import Scripted, done, open_scripted, running
 
 EVERY_SECOND = functools.partial(backoff.constant, interval=1)
@@ -188,6 +189,62 @@ async def test_a_transport_may_cancel_what_it_polls() -> None:
         await asyncio.sleep(1)
         assert all(future.cancelled() for future in futures.values())
         assert poller.budget.in_flight == 0
+
+
+# What has arrived is dealt with in the next turn of the loop.
+
+
+@pytest.mark.behaviour("B12")
+async def test_an_outcome_that_arrives_as_its_deadline_passes_was_in_time() -> None:
+    loop, late = asyncio.get_running_loop(), 0.0
+    keep_time = loop.time
+    loop.time = lambda: keep_time() + late  # type: ignore[method-assign]
+    reply: asyncio.Future[Reply] = loop.create_future()
+    async with open_scripted(Scripted(lambda name, attempt: reply), poll_timeout=1000) as poller:
+        future = poller.submit("operations/a", deadline=50)
+        await asyncio.sleep(1)
+        reply.set_result(done())
+        late = 100.0  # the timer for the deadline rings in the very turn in which the poll ends
+        assert await future == {}
+
+
+@pytest.mark.behaviour("B21")
+@pytest.mark.parametrize("turns", range(8))
+async def test_an_outcome_that_arrives_as_the_poller_closes_is_not_lost(turns: int) -> None:
+    transport = Scripted(lambda name, attempt: done())
+    async with open_scripted(transport) as poller:
+        future = poller.submit("operations/a")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        answered = bool(transport.sent)
+    if answered:
+        assert await future == {}
+    else:
+        with pytest.raises(PollerClosed):
+            await future
+
+
+@pytest.mark.behaviour("B19")
+def test_what_ends_the_program_takes_no_other_outcome_along() -> None:
+    def ends() -> Any:
+        raise SystemExit
+
+    loop = new_jumping_loop()
+    transport = Scripted(lambda name, attempt: running() if name == "operations/a" else done())
+
+    async def start() -> tuple[Any, Any]:
+        poller = await open_scripted(transport).__aenter__()
+        poller.submit("operations/a", backoff=ends)
+        return poller, [poller.submit(f"operations/{number}") for number in range(3)]
+
+    poller, futures = loop.run_until_complete(start())
+    with pytest.raises(SystemExit):
+        loop.run_until_complete(asyncio.sleep(1))
+    assert loop.run_until_complete(asyncio.sleep(1, [future.done() for future in futures])) == [False] * 3
+    assert [future.result() for future in futures] == [{}] * 3
+    assert poller.budget.in_flight == 0
+    loop.run_until_complete(poller.__aexit__(None, None, None))
+    loop.close()
 
 
 # Pollers that share a budget.
