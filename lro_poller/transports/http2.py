@@ -59,7 +59,8 @@ class Http2Transport:
 
     def __init__(self, origin: str, *, ssl_context: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(check_origin(origin, allow_http=True))
-        if parts.scheme != "https" or not parts.hostname:
+        assert parts.hostname is not None  # it is an origin
+        if parts.scheme != "https":
             raise ValueError(f"HTTP/2 is spoken over TLS, to an origin such as 'https://example.com', not {origin!r}")
         self._origin = parts.geturl()
         self._host, self._port = parts.hostname, parts.port or 443
