@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from .counting import counted
 from .operation import Operation
 from .status import Code, Status
 
@@ -275,8 +276,7 @@ class _Unfinished(LroError):
         self.token = token
 
     def _tail(self) -> str:
-        plural = "" if self.polls == 1 else "s"
-        text = f"after {self.elapsed:.1f} s and {self.polls} poll{plural}; it may still be running"
+        text = f"after {self.elapsed:.1f} s and {counted(self.polls, 'poll')}; it may still be running"
         if self.last_poll_error is not None:
             text += f". The last poll failed: {self.last_poll_error.reason}"
         return text

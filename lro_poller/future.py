@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar, cast
 
+from .counting import counted
 from .decoding import Decoder, decode_response
 from .engine.tracker import Tracker
 from .errors import DecodeError, LroError, OperationError, PollerClosed, PollError
@@ -110,7 +111,7 @@ class OperationFuture(Generic[T_co]):
 
     def __repr__(self) -> str:
         state = self._state.name.lower().replace("_and_seen", "")
-        return f"<OperationFuture {self.name} {state}, {self.polls} polls>"
+        return f"<OperationFuture {self.name} {state}, {counted(self.polls, 'poll')}>"
 
     # What is known of the operation.
 

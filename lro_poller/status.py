@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from .counting import counted
+
 __all__ = [
     "BadRequest",
     "Code",
@@ -215,7 +217,7 @@ class Status(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         """Without the details, which are JSON of the service's."""
-        return f"<Status {self.code_name}, {len(self.details)} details>"
+        return f"<Status {self.code_name}, {counted(len(self.details), 'detail')}>"
 
     @property
     def code_name(self) -> str:

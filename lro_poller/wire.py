@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from .counting import counted
+
 __all__ = ["MAX_BODY", "Fault", "NoReply", "Reply"]
 
 MAX_BODY = 1 << 20
@@ -21,7 +23,7 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     body: bytes
 
     def __repr__(self) -> str:
-        return f"<Reply {self.status}, {len(self.body)} bytes>"
+        return f"<Reply {self.status}, {counted(len(self.body), 'byte')}>"
 
 
 class Fault(enum.Enum):

@@ -21,6 +21,7 @@ import aiohttp
 import backoff
 from google.auth.credentials import AnonymousCredentials
 
+from ..counting import counted
 from ..future import OperationFuture
 from ..poller import OperationPoller
 from ..testing import Chance, Emulator, Script
@@ -87,7 +88,8 @@ async def _demo(options: argparse.Namespace) -> Exit:
     async with Emulator(seed=options.seed, fault_rate=_FAULT_RATE) as emulator:
         emulator.plan(*scripts)
         if options.format != "json":
-            write_line(f"{options.operations} operations on an emulated Workspace Events service at {emulator.origin}")
+            operations = counted(options.operations, "operation")
+            write_line(f"{operations} on an emulated Workspace Events service at {emulator.origin}")
         run = _Run(emulator, Tally(total=options.operations), asyncio.get_running_loop().time())
         try:
             await _watch(run, options.format)
@@ -142,8 +144,8 @@ def _summarize(run: _Run, elapsed: float, *, json: bool) -> None:
     terminal = not json and sys.stdout.isatty()
     print_tables([outcomes(run.tally), figures(run.counts, run.lateness)], write, terminal=terminal)
     polls = run.polls()
-    write(f"\n{polls} polls in {elapsed:.1f} s, {polls / elapsed:.0f} a second")
+    write(f"\n{counted(polls, 'poll')} in {elapsed:.1f} s, {polls / elapsed:.0f} a second")
     if run.wrong:
-        write("\n  ".join([f"{len(run.wrong)} operations did not end as scripted:", *run.wrong]))
+        write("\n  ".join([f"{counted(len(run.wrong), 'operation')} did not end as scripted:", *run.wrong]))
     else:
-        write(f"every one of the {run.tally.total} operations ended as scripted")
+        write(f"{counted(run.tally.total, 'operation')} ended as scripted, and none otherwise")

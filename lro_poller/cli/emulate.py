@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 
+from ..counting import counted
 from ..status import Code
 from ..testing import Emulator
 from .exits import Complaint, Exit
@@ -58,5 +59,6 @@ async def _serve(emulator: Emulator, duration: float) -> None:
     except asyncio.CancelledError:
         now = asyncio.get_running_loop().time()
         ended = [one.over or (one.ends is not None and one.ends <= now) for one in emulator.operations.values()]
-        say(f"interrupted after {len(emulator.requests)} requests; {ended.count(False)} operations were still running")
+        requests, running = counted(len(emulator.requests), "request"), counted(ended.count(False), "operation")
+        say(f"interrupted after {requests}, with {running} still running")
         raise

@@ -9,6 +9,7 @@ import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
+from ..counting import counted
 from ..errors import InvalidOperationName
 from ..names import NamePattern
 from .exits import Complaint
@@ -33,7 +34,8 @@ def read_names(given: Sequence[str], pattern: NamePattern) -> list[str]:
     check_names(names, pattern)
     distinct = list(dict.fromkeys(names))
     if len(distinct) < len(names):
-        say(f"lro-poller: {len(names) - len(distinct)} of {len(names)} names are repeated; each is waited for once")
+        repeated = len(names) - len(distinct)
+        say(f"lro-poller: {len(names)} names, {repeated} of them repeated; each is waited for once")
     return distinct
 
 
@@ -45,7 +47,7 @@ def check_names(names: Iterable[str], pattern: NamePattern) -> None:
     """
     wrong = [str(fault) for name in names if (fault := _fault(name, pattern)) is not None]
     if len(wrong) > _TOLD:
-        wrong[_TOLD:] = [f"and {len(wrong) - _TOLD} names more are wrong"]
+        wrong[_TOLD:] = [f"and {counted(len(wrong) - _TOLD, 'more wrong name')}"]
     if wrong:
         raise Complaint("\n  ".join(wrong))
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Protocol
 
+from ..counting import counted
 from .output import say, write_line
 from .tally import Pace, Tally
 
@@ -85,7 +86,7 @@ class _Plain:
         self._tally = tally
 
     def show(self, elapsed: float, pace: float) -> None:
-        say(f"{elapsed:6.1f} s  {self._tally.text()}  {pace:.0f} polls a second")
+        say(f"{elapsed:6.1f} s  {self._tally.text()}  {counted(round(pace), 'poll')} a second")
 
     def line(self, text: str) -> None:
         write_line(text)

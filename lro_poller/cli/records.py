@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from ..counting import counted
 from ..errors import DecodeError, LroError, OperationError, PollError, PollTimeout
 from ..future import OperationFuture
 from ..operation import Operation
@@ -60,9 +61,8 @@ class Record:
 
     def text(self) -> str:
         """As one line."""
-        polls = f"{self.polls} poll{'' if self.polls == 1 else 's'}"
         why = ": ".join(part for part in (self.code, self.message) if part)
-        parts = [self.name, self.outcome.replace("_", " "), polls, f"{self.elapsed:.1f} s", why]
+        parts = [self.name, self.outcome.replace("_", " "), counted(self.polls, "poll"), f"{self.elapsed:.1f} s", why]
         return escape_controls("  ".join(part for part in parts if part))
 
     def details(self) -> str:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from ..counting import counted
 from ..future import OperationFuture
 from ..poller import OperationPoller
 from .access import make_poller
@@ -48,7 +49,7 @@ async def _wait(names: Sequence[str], options: argparse.Namespace) -> Exit:
         except Complaint as complaint:
             left = len(_give_up(untold))
             raise Complaint(
-                f"{complaint.text}; {left} of {len(futures)} operations were not reported", complaint.status
+                f"{complaint.text}; {left} of {counted(len(futures), 'operation')} not reported", complaint.status
             ) from complaint
     if tally.total > 1:
         say(tally.text())

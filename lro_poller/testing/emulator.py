@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 from aiohttp import web
 from anyio.from_thread import start_blocking_portal
 
+from ..counting import counted
 from ..engine.schedule import Schedule
 from ..services import Quota
 from ..status import Code
@@ -116,7 +117,8 @@ class Emulator:
         """Every request that came, oldest first."""
 
     def __repr__(self) -> str:
-        return f"<Emulator {self.origin if self._listening else 'not listening'}, {len(self.operations)} operations>"
+        where = self.origin if self._listening else "not listening"
+        return f"<Emulator {where}, {counted(len(self.operations), 'operation')}>"
 
     @property
     def origin(self) -> str:
@@ -280,7 +282,7 @@ class Emulator:
         while self._counted and self._counted[0] <= now - self._quota.seconds:
             self._counted.popleft()
         if len(self._counted) >= self._quota.polls:
-            window = f"{self._quota.polls} reads in {self._quota.seconds:g} s"
+            window = f"{counted(self._quota.polls, 'read')} in {self._quota.seconds:g} s"
             raise ApiError(Code.RESOURCE_EXHAUSTED, f"Quota exceeded: {window}", [_QUOTA_FAILURE])
         self._counted.append(now)
 

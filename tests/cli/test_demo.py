@@ -17,14 +17,14 @@ from .process import KEYS, lro
 TARGET = "//chat.googleapis.com/spaces/a"
 
 
-@pytest.mark.parametrize("count", [1, 40])
-def test_json_is_one_line_for_each_operation_and_nothing_else(count: int) -> None:
+@pytest.mark.parametrize("count, operations", [(1, "1 operation"), (40, "40 operations")])
+def test_json_is_one_line_for_each_operation_and_nothing_else(count: int, operations: str) -> None:
     done = lro("demo", "--operations", str(count), "--format", "json")
     assert done.returncode == 0
     records = [json.loads(line) for line in done.stdout.splitlines()]
     assert [list(record) for record in records] == [KEYS] * count
     assert len({record["name"] for record in records}) == count
-    assert f"every one of the {count} operations ended as scripted" in done.stderr
+    assert f"\n{operations} ended as scripted, and none otherwise\n" in done.stderr
     assert re.search(r"lateness, s\n", done.stderr)
 
 

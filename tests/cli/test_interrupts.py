@@ -17,7 +17,7 @@ import pytest
 
 from lro_poller.testing import Emulator, Hang
 
-from .process import COMMAND, at
+from .process import COMMAND, at, lro
 from .test_credentials import key, service_account  # noqa: F401 - a fixture
 
 HEARING = [
@@ -106,7 +106,16 @@ def test_emulate_ends_and_says_what_ends_with_it(number: signal.Signals, status:
         assert process.stdout.readline().startswith("http://127.0.0.1:")
         code, out, err = ended(process, number)
     assert (code, out) == (status, "")
-    assert err.endswith("interrupted after 0 requests; 3 operations were still running\n")
+    assert err.endswith("interrupted after 0 requests, with 3 operations still running\n")
+
+
+def test_emulate_tells_of_one_request_and_of_one_operation() -> None:
+    with started("emulate", "--port", "0", "--duration", "0", "--fault-rate", "0") as process:
+        assert process.stdout is not None
+        origin = process.stdout.readline().strip()
+        assert lro("get", "operations/demo-success", "--endpoint", origin, "--anonymous").returncode == 0
+        _, _, err = ended(process, signal.SIGINT)
+    assert err.endswith("interrupted after 1 request, with 1 operation still running\n")
 
 
 @pytest.mark.parametrize("number, status", SIGNALS)

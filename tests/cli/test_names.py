@@ -27,7 +27,7 @@ def test_repeated_names_blank_lines_and_the_marks_of_windows(served: Emulator) -
     assert done.returncode == 0
     names = sorted(json.loads(line)["name"] for line in done.stdout.splitlines())
     assert names == ["operations/a", "operations/b", "operations/c"]
-    assert "3 of 6 names are repeated; each is waited for once" in done.stderr
+    assert "6 names, 3 of them repeated; each is waited for once" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,8 @@ def test_repeated_names_blank_lines_and_the_marks_of_windows(served: Emulator) -
         (["-", "operations/a", "-"], "operations/b", "'-' stands more than once"),
         (["-"], "operations/a\n-\n", "'-' is no operation's name"),
         (["-"], "operations/a\nb\nc\n", "'c' is no operation's name"),
-        (["-"], "wrong\n" * 15, "and 5 names more are wrong"),
+        (["-"], "wrong\n" * 15, "and 5 more wrong names\n"),
+        (["-"], "wrong\n" * 11, "and 1 more wrong name\n"),
     ],
 )
 def test_wrong_names_are_told_before_anything_is_polled(

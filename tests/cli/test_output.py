@@ -97,7 +97,7 @@ def test_every_command_tells_a_full_disk(command: list[str]) -> None:
 def test_a_reader_that_has_gone(served: Emulator) -> None:
     names = [served.add_operation(), served.add_operation(duration=None)]
     done = shell('("$@"; echo status $? >&2) | true', "wait", *names, *at(served), "--format", "json")
-    lost = "lro-poller: cannot write to standard output: Broken pipe; 2 of 2 operations were not reported"
+    lost = "lro-poller: cannot write to standard output: Broken pipe; 2 of 2 operations not reported"
     assert done.stderr.splitlines() == [lost, "status 74"]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from lro_poller import Code, DecodeError, Operation, OperationError
 from lro_poller.cli.exits import Exit
+from lro_poller.cli.progress import _Plain
 from lro_poller.cli.records import Record, record_of_error, record_of_operation
 from lro_poller.cli.summary import Table, figures, outcomes, percentile, print_tables
 from lro_poller.cli.tally import Pace, Tally
@@ -83,6 +84,13 @@ def test_the_pace_is_that_of_the_last_seconds() -> None:
     for second in range(103, 120):
         last = pace.at(float(second), 60 + 2 * (second - 102))
     assert last == 2.0
+
+
+def test_a_line_of_progress_says_how_fast_it_goes(capsys: pytest.CaptureFixture[str]) -> None:
+    for pace in (0.6, 1.6):
+        _Plain(Tally(total=1), 10.0).show(20.0, pace)
+    said = "  20.0 s  0 of 1 ended  "
+    assert capsys.readouterr().err == f"{said}1 poll a second\n{said}2 polls a second\n"
 
 
 def test_percentiles() -> None:

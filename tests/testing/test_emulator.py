@@ -846,7 +846,7 @@ async def test_in_an_async_with_block_it_serves_the_running_loop() -> None:
         assert threading.enumerate() == before
         assert (await _raw(emulator, name))[0] == 200
         origin = emulator.origin
-        assert repr(emulator) == f"<Emulator {origin}, 1 operations>"
+        assert repr(emulator) == f"<Emulator {origin}, 1 operation>"
     async with aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.ClientConnectorError):
             await session.get(f"{origin}/v1/{name}")
