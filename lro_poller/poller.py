@@ -40,14 +40,15 @@ T = TypeVar("T")
 
 _AtDeadline: TypeAlias = Literal["leave", "cancel", "cancel_and_wait"]
 
+_Decode: TypeAlias = type[T] | Callable[[Any], T]
+
 
 class WaitOptions(TypedDict, total=False):
-    """What `OperationPoller.submit` takes besides the operation; see there."""
+    """What `OperationPoller.submit` takes besides the operation and `decode`, which types the future; see there."""
 
     deadline: float | None
     backoff: BackoffFactory | None
     at_deadline: _AtDeadline
-    decode: Any
     kind: str | None
     expected: float | None
     progress: Progress | None
@@ -197,30 +198,12 @@ class OperationPoller:
 
     @overload
     def submit(
-        self,
-        operation: Submittable,
-        *,
-        deadline: float | None = ...,
-        backoff: BackoffFactory | None = ...,
-        at_deadline: _AtDeadline = ...,
-        decode: None = ...,
-        kind: str | None = ...,
-        expected: float | None = ...,
-        progress: Progress | None = ...,
+        self, operation: Submittable, *, decode: None = ..., **options: Unpack[WaitOptions]
     ) -> OperationFuture[Any]: ...
 
     @overload
     def submit(
-        self,
-        operation: Submittable,
-        *,
-        deadline: float | None = ...,
-        backoff: BackoffFactory | None = ...,
-        at_deadline: _AtDeadline = ...,
-        decode: type[T] | Callable[[Any], T],
-        kind: str | None = ...,
-        expected: float | None = ...,
-        progress: Progress | None = ...,
+        self, operation: Submittable, *, decode: _Decode[T], **options: Unpack[WaitOptions]
     ) -> OperationFuture[T]: ...
 
     def submit(
@@ -278,11 +261,18 @@ class OperationPoller:
             )
         return runner.watch(read_submission(self._service.names, operation), terms)
 
-    def resume(self, token: str, **options: Unpack[WaitOptions]) -> OperationFuture[Any]:
+    @overload
+    def resume(self, token: str, *, decode: None = ..., **options: Unpack[WaitOptions]) -> OperationFuture[Any]: ...
+
+    @overload
+    def resume(self, token: str, *, decode: _Decode[T], **options: Unpack[WaitOptions]) -> OperationFuture[T]: ...
+
+    def resume(self, token: str, *, decode: Any = None, **options: Unpack[WaitOptions]) -> OperationFuture[Any]:
         """Goes on waiting where another poller stopped: its backoff stands where it stood.
 
         Args:
             token: From a `PollTimeout`, a `PollerClosed` or `OperationFuture.token`.
+            decode: As of `submit`.
             options: As of `submit`; a deadline counts from now.
 
         Raises:
@@ -293,7 +283,7 @@ class OperationPoller:
         read = Token.read(token, self._service.id, self._origin)
         name = self._service.names.check(read.name)
         submission = Submission(name, sightings=read.sightings, age=read.age, resumed=True)
-        return runner.watch(submission, self._make_terms(**options))
+        return runner.watch(submission, self._make_terms(decode=decode, **options))
 
     async def get(self, name: str) -> Operation:
         """Polls an operation once, in its turn within the rate limit, and returns it, done or not.
@@ -320,8 +310,27 @@ class OperationPoller:
         self._check_cancellable()
         await runner.errands.cancel(self._service.names.check(name))
 
+    @overload
     async def wait_all(
-        self, operations: Iterable[Submittable | OperationFuture[Any]], **options: Unpack[WaitOptions]
+        self, operations: Iterable[OperationFuture[T]], *, decode: Any = ..., **options: Unpack[WaitOptions]
+    ) -> list[OperationFuture[T]]: ...
+
+    @overload
+    async def wait_all(
+        self, operations: Iterable[Submittable], *, decode: None = ..., **options: Unpack[WaitOptions]
+    ) -> list[OperationFuture[Any]]: ...
+
+    @overload
+    async def wait_all(
+        self, operations: Iterable[Submittable], *, decode: _Decode[T], **options: Unpack[WaitOptions]
+    ) -> list[OperationFuture[T]]: ...
+
+    async def wait_all(
+        self,
+        operations: Iterable[Submittable | OperationFuture[Any]],
+        *,
+        decode: Any = None,
+        **options: Unpack[WaitOptions],
     ) -> list[OperationFuture[Any]]:
         """Waits for all of them, whatever becomes of each; returns their futures, done, in the order given.
 
@@ -329,10 +338,15 @@ class OperationPoller:
         from successes and `future.result()` gives the response. When this call is cancelled,
         what it submitted is abandoned; futures that were passed in are not.
 
+        Args:
+            operations: As of `submit`, or futures, which keep what they were submitted with.
+            decode: As of `submit`.
+            options: As of `submit`.
+
         Raises:
             InvalidOperationName, ValueError, RuntimeError: as `submit`.
         """
-        futures, own = self._submit_all(operations, self._make_terms(**options))
+        futures, own = self._submit_all(operations, self._make_terms(decode=decode, **options))
         try:
             await settled(futures)
         except asyncio.CancelledError:
@@ -342,17 +356,41 @@ class OperationPoller:
             raise
         return futures
 
+    @overload
     def as_completed(
-        self, operations: Iterable[Submittable | OperationFuture[Any]], **options: Unpack[WaitOptions]
+        self, operations: Iterable[OperationFuture[T]], *, decode: Any = ..., **options: Unpack[WaitOptions]
+    ) -> AsyncIterator[OperationFuture[T]]: ...
+
+    @overload
+    def as_completed(
+        self, operations: Iterable[Submittable], *, decode: None = ..., **options: Unpack[WaitOptions]
+    ) -> AsyncIterator[OperationFuture[Any]]: ...
+
+    @overload
+    def as_completed(
+        self, operations: Iterable[Submittable], *, decode: _Decode[T], **options: Unpack[WaitOptions]
+    ) -> AsyncIterator[OperationFuture[T]]: ...
+
+    def as_completed(
+        self,
+        operations: Iterable[Submittable | OperationFuture[Any]],
+        *,
+        decode: Any = None,
+        **options: Unpack[WaitOptions],
     ) -> AsyncIterator[OperationFuture[Any]]:
         """Yields the futures of the operations, each when it is done: `async for future in …`.
 
         What is not done when the loop is left goes on being polled.
 
+        Args:
+            operations: As of `submit`, or futures, which keep what they were submitted with.
+            decode: As of `submit`.
+            options: As of `submit`.
+
         Raises:
             InvalidOperationName, ValueError, RuntimeError: as `submit`.
         """
-        return Completions(self._submit_all(operations, self._make_terms(**options))[0])
+        return Completions(self._submit_all(operations, self._make_terms(decode=decode, **options))[0])
 
     async def drain(self) -> None:
         """Waits until nothing is pending any more, what is submitted meanwhile included. Raises no outcome."""

@@ -69,6 +69,7 @@ async def poll() -> None:
         assert_type(await poller.submit("operations/a", decode=count), int)
         assert_type(await poller.get("operations/a"), Operation)
         assert_type(poller.resume("{}"), OperationFuture[Any])
+        assert_type(poller.resume("{}", deadline=5, decode=Subscription), OperationFuture[Subscription])
         assert_type(await poller.wait_all(["operations/a", {"name": "operations/b"}]), list[OperationFuture[Any]])
         assert_type(poller.as_completed(["operations/a"]), AsyncIterator[OperationFuture[Any]])
         async for future in poller.as_completed(["operations/a"], at_deadline="leave"):
@@ -79,6 +80,22 @@ async def poll() -> None:
         assert_type(poller.stats().lateness, float)
         assert_type(poller.history.save(), str)
         assert_type(poller.budget, Budget)
+
+
+async def decode(poller: OperationPoller, names: list[str], google: object) -> None:
+    assert_type(poller.submit("operations/a", decode=Subscription, deadline=5), OperationFuture[Subscription])
+    assert_type(poller.submit(google, decode=dict[str, int]), OperationFuture[dict[str, int]])
+    assert_type(poller.resume("{}", decode=count), OperationFuture[int])
+    assert_type(await poller.wait_all(names, decode=Subscription), list[OperationFuture[Subscription]])
+    assert_type(await poller.wait_all([google], kind="creation", decode=count), list[OperationFuture[int]])
+    assert_type(poller.as_completed(names, decode=Subscription), AsyncIterator[OperationFuture[Subscription]])
+    async for future in poller.as_completed(names, decode=count, deadline=5):
+        assert_type(await future, int)
+    typed = [poller.submit(name, decode=Subscription) for name in names]
+    assert_type(await poller.wait_all(typed), list[OperationFuture[Subscription]])
+    assert_type(poller.as_completed(typed), AsyncIterator[OperationFuture[Subscription]])
+    assert_type(await poller.wait_all(typed, decode=Status), list[OperationFuture[Subscription]])  # they keep their own
+    assert_type(await poller.wait_all([*typed, "operations/b"]), list[OperationFuture[Any]])
 
 
 def half_done(operation: Operation) -> float | None:
