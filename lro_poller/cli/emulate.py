@@ -32,6 +32,7 @@ async def _emulate(options: argparse.Namespace) -> Exit:
         duration=options.duration,
         error_rate=options.error_rate,
         fault_rate=options.fault_rate,
+        keep_requests=0,  # it may serve for days, and nobody could look at them
     )
     try:
         await emulator.__aenter__()
@@ -59,6 +60,6 @@ async def _serve(emulator: Emulator, duration: float) -> None:
     except asyncio.CancelledError:
         now = asyncio.get_running_loop().time()
         ended = [one.over or (one.ends is not None and one.ends <= now) for one in emulator.operations.values()]
-        requests, running = counted(len(emulator.requests), "request"), counted(ended.count(False), "operation")
+        requests, running = counted(emulator.request_count, "request"), counted(ended.count(False), "operation")
         say(f"interrupted after {requests}, with {running} still running")
         raise

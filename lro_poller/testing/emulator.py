@@ -80,7 +80,11 @@ class Emulator:
         cancellable: Whether it has operations.cancel. Workspace Events has not; other services have.
         quota: How many polls it answers in a sliding window of time; what comes beyond is answered with 429,
             and does not count. None for any number.
+        keep_requests: How many of the requests that came last are kept in `requests`; None for all.
         ssl_context: To serve HTTPS.
+
+    Raises:
+        ValueError: an argument is out of its range.
     """
 
     def __init__(
@@ -93,12 +97,16 @@ class Emulator:
         fault_rate: float = 0.0,
         cancellable: bool = False,
         quota: Quota | None = None,
+        keep_requests: int | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
+        if keep_requests is not None and (type(keep_requests) is not int or keep_requests < 0):
+            raise ValueError(f"keep_requests must be a whole number, 0 or more, or None, not {keep_requests!r}")
         self._port = port
         self._cancellable = cancellable
         self._quota = quota
         self._counted: deque[float] = deque()  # when the polls that count came
+        self._keep_requests = keep_requests
         self._ssl = ssl_context
         self._seed = seed
         self._dice = random.Random(seed)
@@ -114,7 +122,9 @@ class Emulator:
         self.subscriptions = Subscriptions(self._dice)
         """Every subscription there is."""
         self.requests: list[RecordedRequest] = []
-        """Every request that came, oldest first."""
+        """The requests that came, oldest first: all of them, or the last `keep_requests`."""
+        self.request_count = 0
+        """How many requests came."""
 
     def __repr__(self) -> str:
         where = self.origin if self._listening else "not listening"
@@ -212,8 +222,7 @@ class Emulator:
     async def _middleware(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        url = urllib.parse.urlsplit(request.raw_path)
-        self.requests.append(RecordedRequest(request.method, url.path, url.query, request.headers, self._now()))
+        self._record(request)
         while (operation := self._ends.pop_due(self._now())) is not None:
             operation.end()
         try:
@@ -224,6 +233,13 @@ class Emulator:
             return _error(404, Code.NOT_FOUND, f"{request.method} {request.path} not found")
         except web.HTTPNotFound:
             return _error(404, Code.NOT_FOUND, f"{request.path} not found")
+
+    def _record(self, request: web.Request) -> None:
+        url = urllib.parse.urlsplit(request.raw_path)
+        self.requests.append(RecordedRequest(request.method, url.path, url.query, request.headers, self._now()))
+        self.request_count += 1
+        if self._keep_requests is not None:
+            del self.requests[: max(0, len(self.requests) - self._keep_requests)]
 
     async def _create(self, request: web.Request) -> web.Response:
         subscription = self.subscriptions.prepare(await _body(request), _wall())

@@ -535,6 +535,23 @@ async def test_every_request_is_recorded_as_it_came(emulator: Emulator, client: 
     assert [first.time - began, second.time - began] == pytest.approx([0, 30], abs=0.01)
 
 
+@pytest.mark.parametrize(
+    "keep, kept", [(None, ["a", "b", "c", "d"]), (9, ["a", "b", "c", "d"]), (2, ["c", "d"]), (1, ["d"]), (0, [])]
+)
+async def test_the_last_requests_are_kept_and_all_are_counted(keep: int | None, kept: list[str]) -> None:
+    async with Emulator(keep_requests=keep) as emulator:
+        for letter in "abcd":
+            await _raw(emulator, letter)
+        assert [request.path for request in emulator.requests] == [f"/v1beta/{letter}" for letter in kept]
+        assert emulator.request_count == 4
+
+
+@pytest.mark.parametrize("keep", [-1, 1.5, True, "all"])
+def test_a_number_of_requests_that_is_none_is_refused(keep: Any) -> None:
+    with pytest.raises(ValueError, match="keep_requests must be a whole number, 0 or more, or None, not"):
+        Emulator(keep_requests=keep)
+
+
 # Cancelling, which other services have.
 
 

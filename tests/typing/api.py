@@ -46,7 +46,7 @@ from lro_poller import (
     Status,
     Updates,
 )
-from lro_poller.testing import Delay, Emulator, Hang, HttpError, Script
+from lro_poller.testing import Delay, Emulator, Hang, HttpError, RecordedRequest, Script
 
 
 class Subscription(msgspec.Struct):
@@ -231,8 +231,10 @@ async def emulate() -> None:
         assert_type(emulator.add_operation(error=Code.ABORTED, faults=[HttpError(503), Hang(), None]), str)
         emulator.plan(Script(duration=1, faults=[Delay(0.5)]))
         assert_type(emulator.polls("operations/a"), int)
-    with Emulator() as other:
+    with Emulator(keep_requests=100) as other:
         assert_type(other, Emulator)
+        assert_type(other.requests, list[RecordedRequest])
+        assert_type(other.request_count, int)
 
 
 def details(status: Status) -> None:
