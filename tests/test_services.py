@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
 import pytest
 
-from lro_poller.errors import InvalidOperationName
+from lro_poller.errors import InvalidOperationName, PollError
 from lro_poller.names import NamePattern
 from lro_poller.operation import Operation
 from lro_poller.services import SERVICES, WORKSPACE_EVENTS, WORKSPACE_EVENTS_V1, Quota, Service, find
+from lro_poller.testing import Emulator
+
+from .conftest import make_poller
 
 AUTH = "https://www.googleapis.com/auth/"
 EXAMPLE = Service("example", "v2", "https://example.com", scopes=("scope.a", "scope.b"))
@@ -54,8 +58,14 @@ def test_what_is_neither_text_nor_service_is_a_type_error(value: Any) -> None:
         (EXAMPLE, "operations/abc", "/v2/operations/abc"),
     ],
 )
-def test_the_path_of_a_poll_is_the_version_and_the_encoded_name(service: Service, name: str, path: str) -> None:
-    assert service.path(service.names.check(name)) == path
+async def test_the_path_of_a_poll_is_the_version_and_the_encoded_name(
+    emulator: Emulator, service: Service, name: str, path: str
+) -> None:
+    emulator.add_operation(name)
+    async with make_poller(emulator.origin, service=service) as poller:
+        with contextlib.suppress(PollError):  # the emulator has no v2
+            await poller.get(name)
+    assert [request.path for request in emulator.requests] == [path]
 
 
 def test_workspace_events_is_polled_where_its_reference_says() -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..names import NamePattern, encode
+from ..names import NamePattern
 from ..operation import Operation
 
 __all__ = ["Dialect", "Quota", "Service"]
@@ -61,10 +61,6 @@ class Service:
     def id(self) -> str:
         """`workspaceevents:v1beta`."""
         return f"{self.name}:{self.version}"
-
-    def path(self, name: str) -> str:
-        """The path of operations.get for a checked name."""
-        return f"/{self.version}/{encode(name)}"
 
     def check_scopes(self, scopes: Iterable[str]) -> tuple[str, ...]:
         """Returns the scopes, once each is known to allow operations.get.
