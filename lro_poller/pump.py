@@ -99,11 +99,11 @@ class Pump:
 
     def arm(self) -> None:
         """Sets the timer for the first thing that is to be done, soon if that is due."""
-        if self._closed or self._loop.is_closed():
-            return
+        if self._closed or self._loop.is_closed() or self._rings_at <= self._loop.time():
+            return  # it is about to ring, and then is set anew
         when = self._next_time()
         if self._rings_at <= when:
-            return  # it rings early enough, and then is set anew
+            return
         if self._timer is not None:
             self._timer.cancel()
         self._rings_at = when

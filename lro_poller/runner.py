@@ -118,7 +118,8 @@ class Runner:
     def _tracker(self, submission: Submission, terms: Terms, now: float) -> Tracker:
         expects = PLAIN if terms.expected is None else around(terms.expected)
         tracker = Tracker(submission.name, now, expects, self._max_failures)
-        tracker.began = now - submission.age
+        if submission.age:
+            tracker.began = now - submission.age
         tracker.learns = not submission.resumed
         tracker.operation, tracker.sightings = submission.operation, submission.sightings
         if terms.backoff is not None:
@@ -317,7 +318,7 @@ class Runner:
 
     def _schedule_at(self, tracker: Tracker, now: float, wait: float) -> None:
         """Has it polled after `wait`, not before the service lets it, and once more before a deadline."""
-        due = max(now + wait, tracker.not_before)
+        due = max(tracker.not_before, now + wait)
         last = tracker.last_look(now, self._lead())
         tracker.due = due if last is None else min(due, last)
         self._queue.put(tracker, tracker.due)

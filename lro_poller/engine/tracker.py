@@ -272,7 +272,7 @@ class Tracker:
         if isinstance(verdict, Running):
             self.operation, self.error, self.failures = verdict.operation, None, 0
             self.sightings += 1
-            self.seen, self.not_before = now, now + verdict.delay
+            self.seen, self.not_before = now, now + verdict.delay if verdict.delay else now
             return self.on(_RUNNING)
         self.not_before = now
         if isinstance(verdict, Ended):
