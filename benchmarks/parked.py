@@ -18,7 +18,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from typing import Any
 
-from .client import cpu_seconds
+from .client import cpu_seconds, level_allocator
 from .contenders import HEADERS
 from .scene import BODY, TOKEN
 
@@ -186,6 +186,7 @@ def main() -> None:
     parser.add_argument("rate", type=float)
     parser.add_argument("seconds", type=float)
     given = parser.parse_args()
+    level_allocator()
     print(json.dumps(asyncio.run(_measure(given.contender, given.origin, given.pending, given.rate, given.seconds))))
 
 
