@@ -41,7 +41,10 @@ def main(arguments: list[str]) -> int:
 
 def _run(name: str, arguments: list[str]) -> int:
     print(f"\n== {name} ==", flush=True)
-    return subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *arguments], check=False).returncode
+    began = time.monotonic()
+    status = subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *arguments], check=False).returncode
+    print(f"{name} took {time.monotonic() - began:.0f} s", flush=True)
+    return status
 
 
 def _draw(arguments: list[str]) -> int:
