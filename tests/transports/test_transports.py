@@ -26,7 +26,7 @@ from .conftest import Contexts, Line, certify
 from .http2_server import Http2Server, gateway
 
 JSON = {"Content-Type": "application/json"}
-BOMB = gzip.compress(b" " * (200 << 20))
+BOMB = gzip.compress(b" " * (200 << 20), mtime=0)
 
 
 async def test_a_poll_carries_what_googles_clients_send_and_no_query(
