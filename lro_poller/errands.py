@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 
 from .engine.queue import Queue
-from .engine.tracker import Errand, Tracker
+from .engine.tracker import Cancellation, Errand, Tracker
 from .errors import LroError, summary
 from .operation import Operation
 from .pump import Pump
@@ -49,7 +49,7 @@ class Errands:
         Raises:
             PollError: it failed, for whatever reason.
         """
-        return await self._run(name, "GET", "")
+        return await self._run(Errand.once(name, self._loop.time()))
 
     async def cancel(self, name: str) -> None:
         """Asks the service to cancel an operation, in its turn; who waits for it is told soon.
@@ -57,7 +57,7 @@ class Errands:
         Raises:
             PollError: the request failed, for whatever reason.
         """
-        await self._run(name, "POST", ":cancel")
+        await self._run(Cancellation.once(name, self._loop.time()))
         self._cancelled(name)
 
     def cancel_unattended(self, name: str) -> None:
@@ -78,8 +78,7 @@ class Errands:
         if self._unattended:
             await asyncio.wait(self._unattended)
 
-    async def _run(self, name: str, method: str, suffix: str) -> Operation:
-        errand = Errand(name, self._loop.time(), method, suffix)
+    async def _run(self, errand: Errand) -> Operation:
         listener = _Once(self._loop)
         errand.join(listener)
         self.under_way.add(errand)

@@ -139,7 +139,10 @@ class OperationFuture(Generic[T_co]):
     @property
     def last_poll_error(self) -> PollError | None:
         """Why the last poll failed; None when it did not."""
-        return self._tracker.error
+        outcome = self._result if self._state in (_State.FAILED, _State.FAILED_AND_SEEN) else None
+        if isinstance(outcome, PollError):
+            return outcome
+        return getattr(outcome, "last_poll_error", self._tracker.error)
 
     @property
     def elapsed(self) -> float:

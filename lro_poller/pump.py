@@ -117,6 +117,10 @@ class Pump:
         else:
             self.arm()
 
+    def is_over(self) -> bool:
+        """See `Claimant`."""
+        return self._loop.is_closed()
+
     def rest(self, now: float) -> None:
         """There is no token to be had: starts no poll for a while, the longer the more often this happens in a row.
 
@@ -147,6 +151,7 @@ class Pump:
         """Ends every worker. One whose transport swallows the cancellation is left behind after a while."""
         for tracker in list(self._in_flight):
             self.cut(tracker)
+        self._budget.forget(self)
         if self._workers:
             _, deaf = await asyncio.wait(self._workers, timeout=_LAST_POLLS)
             if deaf:

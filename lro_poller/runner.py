@@ -117,7 +117,7 @@ class Runner:
 
     def _tracker(self, submission: Submission, terms: Terms, now: float) -> Tracker:
         expects = PLAIN if terms.expected is None else around(terms.expected)
-        tracker = Tracker(submission.name, now, expects, self._max_failures)
+        tracker = Tracker.start(submission.name, now, expects, self._max_failures)
         if submission.age:
             tracker.began = now - submission.age
         tracker.learns = not submission.resumed
@@ -130,7 +130,7 @@ class Runner:
 
     def _finished(self, operation: Operation, terms: Terms, now: float) -> OperationFuture[Any]:
         """A future for an operation that needs no poll."""
-        tracker = Tracker(operation.name, now, PLAIN)
+        tracker = Tracker.start(operation.name, now, PLAIN)
         tracker.operation = operation
         tracker.on(Event.ABANDON)
         future: OperationFuture[Any] = OperationFuture(self, tracker, terms.decoder, submitted=now)
@@ -216,8 +216,9 @@ class Runner:
         now = self.loop.time()
         for tracker in list(trackers):
             self._stop(tracker)
+            closed = {who: PollerClosed(*self._facts(tracker, who, now)) for who in tracker.audience()}
             for who in self._release(tracker):
-                who._fail(PollerClosed(*self._facts(tracker, who, now)), now)
+                who._fail(closed[who], now)
 
     # What the pump tells.
 
@@ -384,6 +385,7 @@ class Runner:
     def _forget(self, tracker: Tracker) -> None:
         if self._trackers.get(tracker.name) is tracker:
             del self._trackers[tracker.name]
+        tracker.let_go()
 
     def _facts(
         self, tracker: Tracker, who: Listener, now: float

@@ -45,6 +45,15 @@ class Claimant(Protocol):
     def nudge(self) -> None:
         """There may be room for a poll of yours, and you are first in line: take it, or leave the line. Never raises."""
 
+    def is_over(self) -> bool:
+        """Whether none of its polls can ever end any more: its event loop is closed."""
+        ...
+
+    @property
+    def in_flight(self) -> int:
+        """How many of its polls are under way."""
+        ...
+
 
 class Budget:
     """A cap on polls in flight and a rate in polls a second, for one poller or several of one event loop.
@@ -63,6 +72,7 @@ class Budget:
         "_burst",
         "_busy_since",
         "_ceiling",
+        "_claimants",
         "_cut_at",
         "_finding",
         "_in_line",
@@ -89,6 +99,7 @@ class Budget:
         self._paused_until = -math.inf
         self._reserved_until = -math.inf  # turns before that are taken by polls that still wait for them
         self._throttles = 0  # halts in a row without an answer between them
+        self._claimants: set[Claimant] = set()  # who has ever started a poll
         self._in_line: dict[Claimant, None] = {}
         # The limit that 429s have set, in polls a second.
         self._ceiling = math.inf
@@ -110,11 +121,14 @@ class Budget:
             and self._next(now) <= now
         ):
             self.in_flight += 1
+            self._claimants.add(who)
             self.take_turn(now)
             if self._in_line:
                 self._in_line.pop(who, None)
                 self._nudge()
             return True
+        if self.in_flight >= self.max_in_flight:
+            self._reclaim()
         self._in_line.setdefault(who)
         self._nudge(but=who)  # whoever is first may have nothing to poll any more, or no loop
         return False
@@ -124,6 +138,11 @@ class Budget:
         if who in self._in_line:
             del self._in_line[who]
             self._nudge()
+
+    def forget(self, who: Claimant) -> None:
+        """`who` has no poll under way and will have none."""
+        self.leave(who)
+        self._claimants.discard(who)
 
     def next_time(self, now: float, who: Claimant | None = None) -> float:
         """When the next poll may start; `math.inf` while all that may be in flight are, or others stand before `who`.
@@ -159,9 +178,18 @@ class Budget:
 
     def finish(self, who: Claimant) -> None:
         """A poll of `who` ended, however it did; it asks for its next turn itself."""
+        if who not in self._claimants:
+            return
         self.in_flight -= 1
         if self._in_line:
             self._nudge(but=who)
+
+    def _reclaim(self) -> None:
+        """Takes back what pollers held that were left behind unclosed in a loop that is closed."""
+        for who in [claimant for claimant in self._claimants if claimant.is_over()]:
+            self._claimants.discard(who)
+            self._in_line.pop(who, None)
+            self.in_flight -= who.in_flight
 
     def granted(self, now: float) -> bool:
         """Whether `max_rate` says how many polls are to be had, and the service does not say otherwise."""

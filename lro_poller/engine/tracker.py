@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import Protocol
+from typing import ClassVar, Protocol, Self
+
+import msgspec
 
 from ..errors import LroError, PollError
 from ..operation import Operation
@@ -22,7 +24,7 @@ from .cadence import Generated
 from .forecast import PLAIN, Forecast, Hints, Kind
 from .verdict import Ended, Running, Setback, Unauthorized, Verdict
 
-__all__ = ["LIFE", "Effect", "Errand", "Event", "State", "Tracker", "latest_look"]
+__all__ = ["LIFE", "Cancellation", "Effect", "Errand", "Event", "State", "Tracker", "latest_look"]
 
 
 class State(enum.IntEnum):
@@ -122,8 +124,12 @@ class Listener(Protocol):
     def _fail(self, error: LroError, now: float) -> None: ...
 
 
-class Tracker:
+class Tracker(msgspec.Struct, gc=False, eq=False):
     """The record of one operation that is being waited for. Times are seconds of one monotonic clock.
+
+    The garbage collector does not look at it, nor then at its entry in the queue: with a hundred thousand of them a
+    full collection would hold up every poll for a third of a second, and every poll would bring the next nearer.
+    So whoever ends a wait has to undo what could lead from a record back to itself: `leave` and `let_go`.
 
     Attributes:
         name: The operation; what is polled, whatever a reply calls it.
@@ -150,63 +156,39 @@ class Tracker:
         watchers: How many of its listeners want to see it running.
     """
 
-    method = "GET"
-    suffix = ""
+    name: str
+    forecast: Forecast
+    submitted: float
+    began: float
+    seen: float
+    due: float
+    not_before: float
+    max_failures: int | None = None
+    state: State = State.PARKED
+    kind: Kind | None = None
+    learns: bool = True
+    hints: Hints | None = None
+    backoff: Generated | None = None
+    polls: int = 0
+    sightings: int = 0
+    failures: int = 0
+    renewed: bool = False
+    wait: float = 0.0
+    operation: Operation | None = None
+    error: PollError | None = None
+    ticket: int = 0
+    level: int = -1
+    watchers: int = 0
+    _first: Listener | None = None
+    _others: dict[Listener, None] | None = None  # most operations have one listener
 
-    __slots__ = (
-        "_first",
-        "_others",
-        "backoff",
-        "began",
-        "due",
-        "error",
-        "failures",
-        "forecast",
-        "hints",
-        "kind",
-        "learns",
-        "level",
-        "max_failures",
-        "name",
-        "not_before",
-        "operation",
-        "polls",
-        "renewed",
-        "seen",
-        "sightings",
-        "state",
-        "submitted",
-        "ticket",
-        "wait",
-        "watchers",
-    )
+    method: ClassVar[str] = "GET"
+    suffix: ClassVar[str] = ""
 
-    def __init__(self, name: str, now: float, forecast: Forecast, max_failures: int | None = None) -> None:
-        self.name = name
-        self.state = State.PARKED
-        self.submitted = now
-        self.began = now
-        self.seen = now
-        self.due = now
-        self.forecast = forecast
-        self.kind: Kind | None = None
-        self.learns = True
-        self.hints: Hints | None = None
-        self.backoff: Generated | None = None
-        self.polls = 0
-        self.sightings = 0
-        self.failures = 0
-        self.renewed = False
-        self.wait = 0.0
-        self.not_before = now
-        self.operation: Operation | None = None
-        self.error: PollError | None = None
-        self.max_failures = max_failures
-        self.ticket = 0
-        self.level = -1
-        self.watchers = 0
-        self._first: Listener | None = None
-        self._others: dict[Listener, None] | None = None  # most operations have one listener
+    @classmethod
+    def start(cls, name: str, now: float, forecast: Forecast, max_failures: int | None = None) -> Self:
+        """The record of an operation that is waited for from `now` on."""
+        return cls(name, forecast, now, now, now, now, now, max_failures)
 
     def __repr__(self) -> str:
         return f"<Tracker {self.name} {self.state.name.lower()}, {self.polls} polls>"
@@ -247,6 +229,10 @@ class Tracker:
             return look if now + _LOOKS_APART < look < math.inf else None
         looks = [look for who in self.audience() if now + _LOOKS_APART < (look := latest_look(who, lead)) < math.inf]
         return min(looks, default=None)
+
+    def let_go(self) -> None:
+        """Its wait is over: drops what may hold its future, in a caller's function or an error's traceback."""
+        self.error = self.backoff = self.hints = None
 
     # What happens to it.
 
@@ -302,17 +288,23 @@ def latest_look(who: Listener, lead: float) -> float:
     return who.deadline - min(lead, _LARGEST_LEAD * (who.deadline - who.submitted))
 
 
-class Errand(Tracker):
-    """A request that is made once, in its turn, for one listener: a single poll, or a cancellation.
+class Errand(Tracker, gc=False, eq=False):
+    """A single poll: a request that is made once, in its turn, for one listener.
 
     Its life is a tracker's; whoever listens abandons it after the first answer.
     """
 
-    __slots__ = ("method", "suffix")
+    @classmethod
+    def once(cls, name: str, now: float) -> Self:
+        """A request about an operation, in its turn from `now` on."""
+        errand = cls.start(name, now, PLAIN, max_failures=0)
+        errand.learns = False  # it is looked at once: that it ran then says nothing of how long it takes
+        errand.watchers = 1
+        return errand
 
-    def __init__(self, name: str, now: float, method: str, suffix: str) -> None:
-        super().__init__(name, now, PLAIN, max_failures=0)
-        self.learns = False  # it is looked at once: that it ran then says nothing of how long it takes
-        self.watchers = 1
-        self.method = method
-        self.suffix = suffix
+
+class Cancellation(Errand, gc=False, eq=False):
+    """An errand that asks the service to cancel an operation."""
+
+    method: ClassVar[str] = "POST"
+    suffix: ClassVar[str] = ":cancel"

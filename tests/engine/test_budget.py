@@ -23,6 +23,11 @@ class Poller:
     def __init__(self) -> None:
         self.nudges = 0
 
+    in_flight = 0
+
+    def is_over(self) -> bool:
+        return False
+
     def nudge(self) -> None:
         self.nudges += 1
 

@@ -28,7 +28,7 @@ def running(body: bytes = TYPED) -> Operation:
 def tracked(hints: Hints | None = None, **facts: Any) -> Tracker:
     """As a runner makes them."""
     expected = None if hints is None else hints.expected
-    tracker = Tracker(NAME, BEGAN, PLAIN if expected is None else around(expected))
+    tracker = Tracker.start(NAME, BEGAN, PLAIN if expected is None else around(expected))
     tracker.hints = hints
     for fact, value in facts.items():
         setattr(tracker, fact, value)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lro_poller.engine.forecast import PLAIN, around
-from lro_poller.engine.tracker import LIFE, Effect, Errand, Event, State, Tracker
+from lro_poller.engine.tracker import LIFE, Cancellation, Effect, Event, State, Tracker
 from lro_poller.engine.verdict import Ended, Refused, Running, Setback, Unauthorized, Verdict
 from lro_poller.errors import LroError, PollError
 from lro_poller.operation import Operation
@@ -60,7 +60,7 @@ class Waiter:
 
 
 def make(max_failures: int | None = None) -> Tracker:
-    return Tracker(NAME, 100.0, PLAIN, max_failures)
+    return Tracker.start(NAME, 100.0, PLAIN, max_failures)
 
 
 def expected(state: State, event: Event) -> tuple[State, Effect]:
@@ -96,7 +96,7 @@ def polled(tracker: Tracker, *verdicts: Verdict) -> list[Effect]:
 
 
 def facts(tracker: Tracker) -> dict[str, Any]:
-    return {slot: getattr(tracker, slot) for slot in Tracker.__slots__}
+    return {slot: getattr(tracker, slot) for slot in Tracker.__struct_fields__}
 
 
 def written(life: dict[State, dict[Event, tuple[State, Effect]]]) -> str:
@@ -362,7 +362,7 @@ def test_a_new_tracker_is_parked_and_knows_nothing() -> None:
     assert (tracker.ticket, tracker.level, tracker.due, tracker.not_before) == (0, -1, 100.0, 100.0)
     assert (tracker.operation, tracker.error, tracker.audience(), tracker.kind) == (None, None, (), None)
     forecast = around(5.0)
-    assert Tracker(NAME, 0.0, forecast).forecast is forecast
+    assert Tracker.start(NAME, 0.0, forecast).forecast is forecast
 
 
 @pytest.mark.behaviour("B26")
@@ -381,6 +381,6 @@ def test_the_repr_shows_the_state(state: State, text: str) -> None:
 
 @pytest.mark.behaviour("B16", "B20")
 def test_an_errand_is_run_once_and_fails_with_its_first_failure() -> None:
-    errand = Errand(NAME, 100.0, "POST", ":cancel")
+    errand = Cancellation.once(NAME, 100.0)
     assert (errand.method, errand.suffix, make().method, make().suffix) == ("POST", ":cancel", "GET", "")
     assert polled(errand, Setback(ERROR)) == [Effect.REJECT]
