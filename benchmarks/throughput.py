@@ -48,7 +48,7 @@ def main() -> None:
     with server.running(SERVER_CORE) as running:
         limit = _server_limit(running)
         for setting in _settings(quick=options.quick):
-            rounds = options.rounds_or(5 if setting.in_flight == _FULL and setting.loop == "asyncio" else 1)
+            rounds = options.rounds_or(4 if setting.in_flight == _FULL and setting.loop == "asyncio" else 1)
             measure = functools.partial(_measure, running, setting, 0.3 if options.quick else 0.8)
             figures[str(setting)] = in_turn(setting.contenders(), rounds, measure, title=str(setting))
             _print(str(setting), figures[str(setting)])
