@@ -75,7 +75,7 @@ async def test_a_wait_that_is_over_holds_nothing(
     end: Callable[[OperationPoller, OperationFuture[Any]], Any],
     by_generator: bool,
 ) -> None:
-    async def run() -> tuple[weakref.ref[Held], weakref.ref[OperationFuture[Any]]]:
+    async def run(poller: OperationPoller) -> tuple[weakref.ref[Held], weakref.ref[OperationFuture[Any]]]:
         held, futures = Held(), list[Any]()
 
         def waits() -> Generator[float, Any, None]:
@@ -93,7 +93,7 @@ async def test_a_wait_that_is_over_holds_nothing(
         return weakref.ref(held), weakref.ref(futures[0])
 
     async with open_scripted(Scripted(answer)) as poller:
-        references = await run()
+        references = await run(poller)
         await asyncio.sleep(100)  # whatever still has the operation in a queue comes past it
     del poller
     gc.collect()
