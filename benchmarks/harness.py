@@ -118,7 +118,7 @@ class Options:
 
     Attributes:
         quick: Whether to find out only that it works; its figures mean little and are not kept.
-        rounds: How often everything is measured; None for as often as ten minutes for all benchmarks allow.
+        rounds: How often everything is measured; None for as often as the time for all benchmarks allows.
     """
 
     quick: bool

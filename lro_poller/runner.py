@@ -251,11 +251,9 @@ class Runner:
 
     def _account(self, tracker: Tracker, verdict: Verdict, now: float) -> None:
         """Tells the budget how the service is doing, and the log; whoever asked for a single request is told anyway."""
-        if isinstance(verdict, Running):
-            self._budget.answered(now)
-        elif isinstance(verdict, Setback):
+        if isinstance(verdict, Setback):
             self._account_setback(tracker, verdict, now)
-        elif isinstance(verdict, Ended) or verdict.error.http_status is not None:
+        elif isinstance(verdict, (Running, Ended)) or verdict.error.http_status is not None:
             self._budget.answered(now)
 
     def _account_setback(self, tracker: Tracker, verdict: Setback, now: float) -> None:

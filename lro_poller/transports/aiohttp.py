@@ -74,10 +74,10 @@ class AiohttpTransport:
             response = await session.request(method, self._url(path), headers=headers, data=body, allow_redirects=False)
             try:
                 content = response.content
-                body = content.read_nowait() if content.is_eof() else await content.readany()
-                if len(body) > limit or not content.at_eof():
-                    body = await self._read_on(content, body, limit)
-                return Reply(response.status, _dated(response.headers), body)
+                read = content.read_nowait() if content.is_eof() else await content.readany()
+                if len(read) > limit or not content.at_eof():
+                    read = await self._read_on(content, read, limit)
+                return Reply(response.status, _dated(response.headers), read)
             except BaseException:
                 response.close()
                 raise
