@@ -28,7 +28,8 @@ from ..origin import check_origin
 from ..version import __version__
 from ..wire import MAX_BODY, Fault, NoReply, Reply
 from .http2_connection import Connection, NoExchange
-from .http2_session import Exchange, Failure, encode_fields
+from .http2_fields import encode_fields
+from .http2_session import Exchange, Failure
 
 __all__ = ["Http2Transport"]
 
@@ -125,18 +126,19 @@ class Http2Transport:
         return await (await self._connected()).exchange(block, safe=safe)
 
     def _encode(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
-        fields = [(name.lower(), value) for name, value in headers.items()]
-        if _CONTROL.search(path) or any(_CONTROL.search(name + value) for name, value in fields):
+        if _CONTROL.search("".join((path, *headers, *headers.values()))):
             raise ValueError("a header field has a control character in it")
-        return self._before[method] + encode_fields([(":path", path)]) + self._after[method] + encode_fields(fields)
+        fields = encode_fields(headers.items())
+        return self._before[method] + encode_fields([(":path", path)]) + self._after[method] + fields
 
     def _reply(self, exchange: Exchange) -> Reply:
-        headers = CIMultiDict(exchange.fields)
+        headers: Mapping[str, str] = exchange.head.fields
         if "Retry-After" in headers and "Date" not in headers:
+            headers = CIMultiDict(headers)
             headers["Date"] = email.utils.formatdate(time.time(), usegmt=True)  # RFC 9110, section 6.6.1
         body = bytes(exchange.body)
         coding = headers.get("Content-Encoding", "identity").strip().lower()
-        return Reply(exchange.status, headers, body if coding == "identity" else self._decompress(coding, body))
+        return Reply(exchange.head.status, headers, body if coding == "identity" else self._decompress(coding, body))
 
     def _decompress(self, coding: str, body: bytes) -> bytes:
         """A body that was compressed though we asked for none; of a bomb, no more than the largest size."""

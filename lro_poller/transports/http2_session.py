@@ -1,48 +1,48 @@
-"""What the frames of one HTTP/2 connection mean to a client (RFC 9113, RFC 7541).
+"""What the frames of one HTTP/2 connection mean to a client (RFC 9113).
 
 Bytes in, ended exchanges out: it reads no clock and does no I/O. It speaks the part of the
-protocol that requests without a body need. It sends no data, hence waits for no window;
-its header blocks use no dynamic table, hence can be made ahead and need no state; it turns
-server push off. Every count that a server could drive up has a bound. A fault in one
+protocol that requests without a body need. It sends no data, hence waits for no window; it
+turns server push off. Every count that a server could drive up has a bound. A fault in one
 exchange ends that exchange, a fault in the framing ends the connection.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-import hpack
-
 from ..wire import MAX_BODY, Fault
+from .http2_fields import EMPTY_TABLE, MAX_FIELDS, NO_HEAD, FieldsReader, Head
 
-__all__ = ["Exchange", "Failure", "Outcome", "Session", "encode_fields"]
-
-Fields: TypeAlias = list[tuple[str, str]]
+__all__ = ["Exchange", "Failure", "Outcome", "Session"]
 
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS = 0, 1, 3, 4
 _PUSH_PROMISE, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = 5, 6, 7, 8, 9
 _END_STREAM, _ACK, _END_HEADERS, _PADDED, _PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
-_ENABLE_PUSH, _MAX_CONCURRENT_STREAMS, _INITIAL_WINDOW_SIZE, _MAX_HEADER_LIST_SIZE = 2, 3, 4, 6
+_HEADER_TABLE_SIZE, _ENABLE_PUSH, _MAX_CONCURRENT_STREAMS = 1, 2, 3
+_INITIAL_WINDOW_SIZE, _MAX_HEADER_LIST_SIZE = 4, 6
 _PROTOCOL_ERROR, _REFUSED_STREAM, _CANCEL = 1, 7, 8
 
 _MAX_FRAME = 1 << 14  # RFC 9113, section 4.2: what a server may send while we announce nothing larger
-_MAX_FIELDS = 1 << 16  # bytes of a reply's header fields, decoded, by the count of RFC 9113, section 6.5.2
-_MAX_BLOCK = 1 << 15  # the same as sent: CONTINUATION could go on for ever
+_MAX_BLOCK = 1 << 15  # bytes of a reply's header fields as they are sent: CONTINUATION could go on for ever
 _STREAM_WINDOW = MAX_BODY + _MAX_FRAME  # a body of the largest size never waits for us to open its window
 _CONNECTION_WINDOW = 1 << 26
 _LAST_STREAM = (1 << 31) - 1
-_EMPTY_TABLE = b"\x20"  # tells the server that our blocks use no dynamic table, whatever size it allows
+_SETTINGS_SENT = {
+    _HEADER_TABLE_SIZE: 0,
+    _ENABLE_PUSH: 0,
+    _INITIAL_WINDOW_SIZE: _STREAM_WINDOW,
+    _MAX_HEADER_LIST_SIZE: MAX_FIELDS,
+}
 
 
 @dataclass(slots=True)
 class Exchange:
-    """A reply as far as it has come: status 0 before its header fields."""
+    """A reply as far as it has come."""
 
-    status: int = 0
-    fields: Fields = field(default_factory=list)
+    head: Head = NO_HEAD
     body: bytearray = field(default_factory=bytearray)
 
 
@@ -79,15 +79,14 @@ class Session:
     """
 
     def __init__(self) -> None:
-        settings = {_ENABLE_PUSH: 0, _INITIAL_WINDOW_SIZE: _STREAM_WINDOW, _MAX_HEADER_LIST_SIZE: _MAX_FIELDS}
         self.unsent = bytearray(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        self._queue(_SETTINGS, 0, 0, b"".join(struct.pack(">HI", *setting) for setting in settings.items()))
+        self._queue(_SETTINGS, 0, 0, b"".join(struct.pack(">HI", *setting) for setting in _SETTINGS_SENT.items()))
         self._queue(_WINDOW_UPDATE, 0, 0, struct.pack(">I", _CONNECTION_WINDOW))
         self.settled = False
         self.limit = 100  # what RFC 9113 recommends as the least, until the server says
         self.closing = False
         self.broken: Failure | None = None
-        self._decoder = hpack.Decoder(_MAX_FIELDS)
+        self._reader = FieldsReader()
         self._exchanges: dict[int, Exchange] = {}
         self._next = 1
         self._rest = b""
@@ -108,7 +107,7 @@ class Session:
             raise ValueError(f"header fields of {len(block)} bytes do not fit into one frame")
         stream = self._next
         if stream == 1:
-            block = _EMPTY_TABLE + block
+            block = EMPTY_TABLE + block
         self._next += 2
         if self._next > _LAST_STREAM:
             self.closing = True
@@ -217,17 +216,17 @@ class Session:
     def _take_block(self, stream: int, flags: int, block: bytes) -> None:
         """A whole header block: informational, of the reply, or trailers. It is decoded even if nobody waits for it."""
         try:
-            fields = self._decoder.decode(block, raw=True)
-        except (hpack.HPACKError, IndexError, ValueError) as error:
+            head = self._reader.read(block)
+        except ValueError as error:
             raise _MalformedError("sent header fields that cannot be decoded") from error
         exchange = self._exchanges.get(stream)
         if exchange is None:
             return
-        if exchange.status < 200:
-            exchange.status, exchange.fields = _read_fields(fields)
+        if exchange.head.status < 200:
+            exchange.head = head
         if flags & _END_STREAM:
             self._finish(stream, exchange)
-        elif exchange.status == 0:
+        elif exchange.head.status == 0:
             self._break(stream, Failure(Fault.BROKEN, "{origin} sent a reply without a status"))
 
     def _take_data(self, flags: int, stream: int, payload: bytes) -> None:
@@ -253,10 +252,10 @@ class Session:
 
     def _finish(self, stream: int, exchange: Exchange) -> None:
         """The server has said that the reply is whole; held against what it announced."""
-        announced = [value for name, value in exchange.fields if name == "content-length"]
-        if exchange.status < 200:
+        status, announced = exchange.head.status, exchange.head.fields.get("content-length")
+        if status < 200:
             self._end(stream, Failure(Fault.BROKEN, "{origin} sent a reply without a status"))
-        elif announced and announced[0] != str(len(exchange.body)) and exchange.status != 304:
+        elif announced is not None and announced != str(len(exchange.body)) and status != 304:
             self._end(stream, Failure(Fault.BROKEN, "{origin} sent a body of another length than announced"))
         else:
             self._end(stream, exchange)
@@ -287,39 +286,6 @@ _TAKERS: dict[int, Callable[[Session, int, int, bytes], None]] = {
     _GOAWAY: Session._take_goaway,
     _CONTINUATION: Session._take_continuation,
 }
-
-
-def encode_fields(fields: Fields) -> bytes:
-    """A header block, or a piece of one: literals that no table may keep, neither the server's nor a proxy's.
-
-    RFC 7541, sections 6.2.3 and 7.1.3. Without Huffman coding, which costs more time here than it saves there.
-    """
-    return b"".join(
-        [b"\x10" + _string(name.encode()) + _string(value.encode("utf-8", "surrogateescape")) for name, value in fields]
-    )
-
-
-def _string(text: bytes) -> bytes:
-    """A string of RFC 7541, section 5.2, as it is."""
-    size = len(text)
-    if size < 127:
-        return bytes((size,)) + text
-    prefix, size = bytearray(b"\x7f"), size - 127
-    while size >= 128:
-        prefix.append(size & 127 | 128)
-        size >>= 7
-    return bytes(prefix) + bytes((size,)) + text
-
-
-def _read_fields(fields: Iterable[tuple[bytes, bytes]]) -> tuple[int, Fields]:
-    """The status, 0 where there is none that could be one, and the fields without it."""
-    status, read = 0, []
-    for name, value in fields:
-        if name == b":status":
-            status = int(value) if len(value) == 3 and value.isdigit() else 0
-        else:
-            read.append((name.decode("latin-1"), value.decode("latin-1")))
-    return status, read
 
 
 def _unpadded(flags: int, payload: bytes) -> bytes:

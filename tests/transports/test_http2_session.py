@@ -13,8 +13,10 @@ import hpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
 
-from lro_poller.transports.http2_session import Exchange, Failure, Session, encode_fields
+from lro_poller.transports.http2_fields import Head, encode_fields
+from lro_poller.transports.http2_session import Exchange, Failure, Session
 from lro_poller.wire import MAX_BODY, Fault
 
 DATA, HEADERS, PRIORITY, RST, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONTINUATION = range(10)
@@ -39,6 +41,10 @@ def opened(streams: int = 1) -> Session:
 
 def literal(*fields: tuple[str, str]) -> bytes:
     return encode_fields(list(fields))
+
+
+def reply(status: int, *fields: tuple[str, str], body: bytes = b"") -> Exchange:
+    return Exchange(Head(status, CIMultiDictProxy(CIMultiDict(fields))), bytearray(body))
 
 
 def only(ended: Iterable[tuple[int, Exchange | Failure]]) -> Exchange | Failure:
@@ -67,6 +73,7 @@ def test_what_is_sent_is_what_another_implementation_reads() -> None:
     assert any(isinstance(event, h2.events.StreamReset) and event.stream_id == first for event in events)
     assert any(isinstance(event, h2.events.ConnectionTerminated) for event in events)
     assert server.remote_settings.enable_push == 0
+    assert server.remote_settings.header_table_size == 0
 
 
 def test_a_server_may_allow_no_header_table() -> None:
@@ -77,13 +84,6 @@ def test_a_server_may_allow_no_header_table() -> None:
         session.open(literal((":path", path)))
         assert list(decoder.decode(bytes(session.unsent[9:]), raw=True)) == [(b":path", path.encode())]
         session.unsent.clear()
-
-
-@given(st.lists(st.tuples(st.from_regex(r"[a-z][a-z-]*", fullmatch=True), st.text(max_size=300)), max_size=8))
-def test_fields_survive_encoding(fields: list[tuple[str, str]]) -> None:
-    read = list(hpack.Decoder().decode(encode_fields(fields), raw=True))
-    assert [(name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in read] == fields
-    assert not any(field.indexable for field in read)
 
 
 @pytest.mark.behaviour("B26")
@@ -98,7 +98,7 @@ def test_a_reply_is_whole_when_its_stream_ends() -> None:
     assert session.receive(frame(HEADERS, END_HEADERS, 1, OK + literal(("x-a", "b")))) == []
     assert session.receive(frame(DATA, 0, 1, b"{")) == []
     outcome = only(session.receive(frame(DATA, END_STREAM, 1, b"}")))
-    assert outcome == Exchange(200, [("x-a", "b")], bytearray(b"{}"))
+    assert outcome == reply(200, ("x-a", "b"), body=b"{}")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_every_legal_form_of_a_reply_is_read_however_it_is_cut(frames: list[byte
         ended = [end for at in range(0, len(data), size) for end in session.receive(data[at : at + size])]
         outcome = only(ended)
         assert isinstance(outcome, Exchange)
-        assert (outcome.status, bytes(outcome.body)) == (200, b"{}")
+        assert (outcome.head.status, bytes(outcome.body)) == (200, b"{}")
 
 
 @pytest.mark.behaviour("B27")
@@ -168,7 +168,7 @@ def test_a_fault_of_one_exchange_is_its_own(frames: list[bytes], fault: Fault, w
     over = frames[-1][3] == RST or frames[-1][4] & END_STREAM  # the server has ended the stream itself
     assert session.unsent == (b"" if over else frame(RST, 0, 1, struct.pack(">I", 8)))
     ((stream, other),) = session.receive(frame(HEADERS, END_HEADERS | END_STREAM, 3, OK))
-    assert (stream, other) == (3, Exchange(200))
+    assert (stream, other) == (3, reply(200))
 
 
 @pytest.mark.behaviour("B27")
@@ -246,7 +246,7 @@ def test_what_comes_for_a_cancelled_stream_is_counted_and_dropped() -> None:
     assert session.unsent == frame(WINDOW, 0, 0, struct.pack(">I", 1 << 25))
     session.open(REQUEST)
     ((_, outcome),) = session.receive(frame(HEADERS, 5, 3, OK + b"\xbe"))
-    assert outcome == Exchange(200, [("a", "b")])
+    assert outcome == reply(200, ("a", "b"))
 
 
 def test_stream_numbers_run_out_in_good_time() -> None:

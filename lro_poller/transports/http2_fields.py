@@ -1,0 +1,106 @@
+"""Header fields as HTTP/2 sends them (RFC 7541): made of literals, read with hpack.
+
+No dynamic table is used in either direction: our blocks refer to none, and the server is
+asked for none. So a block means the same wherever it comes, which lets a piece of one be
+made ahead, and a whole one be read once. Polls bring the same few fields again and again,
+and to undo their Huffman coding costs more than all else that a reply needs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import hpack
+from multidict import CIMultiDict, CIMultiDictProxy
+
+__all__ = ["EMPTY_TABLE", "MAX_FIELDS", "NO_HEAD", "Fields", "FieldsReader", "Head", "encode_fields"]
+
+Fields: TypeAlias = Iterable[tuple[str, str]]
+
+MAX_FIELDS = 1 << 16
+"""Bytes of a reply's header fields, decoded, by the count of RFC 9113, section 6.5.2."""
+
+EMPTY_TABLE = b"\x20"
+"""Before the first block: tells the server that ours use no dynamic table, whatever size it allows."""
+
+_MOST_KEPT = 32  # blocks; they differ by the second in `date`, and by the kind of reply
+_LONGEST_KEPT = 1 << 11  # bytes of one
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a header block says: the status, 0 where there is none that could be one, and the other fields."""
+
+    status: int
+    fields: CIMultiDictProxy[str]
+
+
+NO_HEAD = Head(0, CIMultiDictProxy(CIMultiDict()))
+
+
+class FieldsReader:
+    """Reads the header blocks of one connection, in their order."""
+
+    def __init__(self) -> None:
+        self._decoder = hpack.Decoder(MAX_FIELDS)
+        self._kept: dict[bytes, Head] = {}  # empty while the server has a table that blocks could refer to, or change
+
+    def read(self, block: bytes) -> Head:
+        """A whole header block.
+
+        Raises:
+            ValueError: it cannot be decoded; nor can any that comes after it.
+        """
+        head = self._kept.get(block)
+        return head if head is not None else self._decode(block)
+
+    def _decode(self, block: bytes) -> Head:
+        try:
+            head = _read(self._decoder.decode(block, raw=True))
+        except hpack.HPACKError as error:
+            raise ValueError("a header block that cannot be decoded") from error
+        # The size can change at the beginning of a block only: none at its end is none for all of its fields.
+        if self._decoder.header_table_size > 0 or len(self._kept) == _MOST_KEPT:
+            self._kept.clear()
+        if self._decoder.header_table_size == 0 and len(block) <= _LONGEST_KEPT:
+            self._kept[block] = head
+        return head
+
+
+def _read(fields: Iterable[tuple[bytes, bytes]]) -> Head:
+    status, read = 0, CIMultiDict[str]()
+    for name, value in fields:
+        if name == b":status":
+            status = int(value) if len(value) == 3 and value.isdigit() else 0
+        else:
+            read.add(name.decode("latin-1"), value.decode("latin-1"))
+    return Head(status, CIMultiDictProxy(read))
+
+
+def encode_fields(fields: Fields) -> bytes:
+    """A header block, or a piece of one: literals that no table may keep, neither the server's nor a proxy's.
+
+    RFC 7541, sections 6.2.3 and 7.1.3. Without Huffman coding, which costs more time here than it saves there.
+    """
+    return b"".join([_name(name) + _string(value.encode("utf-8", "surrogateescape")) for name, value in fields])
+
+
+@functools.lru_cache(maxsize=64)
+def _name(name: str) -> bytes:
+    """The beginning of a field; its name in lower case, as RFC 9113 has it (section 8.2)."""
+    return b"\x10" + _string(name.lower().encode())
+
+
+def _string(text: bytes) -> bytes:
+    """A string of RFC 7541, section 5.2, as it is."""
+    size = len(text)
+    if size < 127:
+        return bytes((size,)) + text
+    prefix, size = bytearray(b"\x7f"), size - 127
+    while size >= 128:
+        prefix.append(size & 127 | 128)
+        size >>= 7
+    return bytes(prefix) + bytes((size,)) + text
