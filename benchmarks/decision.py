@@ -11,6 +11,8 @@ ended is replaced. Beside a plain heap of due times with waits of equal length:
 from __future__ import annotations
 
 import argparse
+import heapq
+import itertools
 import json
 import math
 import random
@@ -21,7 +23,6 @@ from typing import TypeAlias
 from lro_poller.engine.cadence import jittered, wait_by
 from lro_poller.engine.forecast import Kind
 from lro_poller.engine.queue import Queue
-from lro_poller.engine.schedule import Schedule
 
 from .harness import Figures, in_turn, median, parse_options, ratio, run_child
 from .report import Target, print_table, publish
@@ -41,10 +42,10 @@ Step: TypeAlias = Callable[[float], float]
 class _Operation:
     """One that is pending: what the engine keeps of it, and when it ends."""
 
-    __slots__ = ("began", "ends", "level", "seen", "ticket")
+    __slots__ = ("began", "ends", "level", "scheduled", "seen")
 
     def __init__(self) -> None:
-        self.ticket, self.level = 0, -1
+        self.scheduled, self.level = math.inf, -1
         self.began = self.seen = self.ends = 0.0
 
     def start(self, now: float, age: float, dice: random.Random) -> None:
@@ -64,20 +65,17 @@ def _fleet(pending: int, dice: random.Random) -> list[_Operation]:
 
 def _heap(pending: int, period: float, dice: random.Random) -> Step:
     """Polls whoever has been due for longest."""
-    schedule: Schedule[_Operation] = Schedule()
-    for operation in _fleet(pending, dice):
-        schedule.put(operation, dice.random() * period)
+    turns = itertools.count()
+    heap = [(dice.random() * period, next(turns), operation) for operation in _fleet(pending, dice)]
+    heapq.heapify(heap)
 
     def step(now: float) -> float:
-        when = schedule.next_time()
-        assert when is not None
+        when, _, operation = heapq.heappop(heap)
         now = max(now, when)
-        operation = schedule.pop_due(now)
-        assert operation is not None
         if operation.ends <= now:
             operation.start(now, 0.0, dice)
         operation.seen = now
-        schedule.put(operation, now + jittered(period, dice.random()))
+        heapq.heappush(heap, (now + jittered(period, dice.random()), next(turns), operation))
         return now
 
     return step
@@ -98,9 +96,8 @@ def _learned(pending: int, dice: random.Random) -> Step:
         park(operation, 0.0)
 
     def step(now: float) -> float:
-        now = max(now, queue.next_time())
-        operation = queue.pop(now)
-        assert operation is not None
+        while (operation := queue.pop(now)) is None:
+            now = queue.next_time(now)
         if operation.ends <= now:
             kind.end(operation, now)
             operation.start(now, 0.0, dice)

@@ -12,6 +12,7 @@ import asyncio
 import contextvars
 import enum
 import inspect
+import math
 from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar, cast
@@ -77,8 +78,8 @@ class OperationFuture(Generic[T_co]):
         "at_deadline",
         "deadline",
         "ended",
+        "scheduled",
         "submitted",
-        "ticket",
     )
 
     def __init__(
@@ -107,7 +108,7 @@ class OperationFuture(Generic[T_co]):
         """When waiting ends, in seconds of the loop's clock; None for never."""
         self.at_deadline = at_deadline
         """What becomes of the operation then."""
-        self.ticket = 0
+        self.scheduled = math.inf
 
     def __repr__(self) -> str:
         state = self._state.name.lower().replace("_and_seen", "")

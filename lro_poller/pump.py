@@ -111,8 +111,12 @@ class Pump:
 
     def nudge(self) -> None:
         """See `Claimant`."""
-        when = max(self._queue.next_time(), self._rests_until)
-        if self._loop.is_closed() or self._scout is not None or when > self._loop.time():
+        now = self._loop.time()
+        if (
+            self._loop.is_closed()
+            or self._scout is not None
+            or max(self._queue.next_time(now), self._rests_until) > now
+        ):
             self._leave_line()
         else:
             self.arm()
@@ -160,9 +164,9 @@ class Pump:
     # The timer.
 
     def _next_time(self) -> float:
-        when = self.deadlines.next_time()
-        if self._scout is None and (poll := self._queue.next_time()) < math.inf:
-            now = self._loop.time()
+        now = self._loop.time()
+        when = self.deadlines.next_time(now)
+        if self._scout is None and (poll := self._queue.next_time(now)) < math.inf:
             turn = self._budget.next_time(now, self)
             if turn == math.inf and not self._in_line:
                 turn = now  # to get in line: nobody says when there is room to whom they do not know of
@@ -225,7 +229,7 @@ class Pump:
         start at once when it comes, whatever the rate.
         """
         now = self._loop.time() + _TIMER_SLACK
-        if self._closed or self._scout is not None or self._queue.next_time() > now or self._rests_until > now:
+        if self._closed or self._scout is not None or self._queue.next_time(now) > now or self._rests_until > now:
             self._leave_line()
             return False
         if not self._budget.admit(now, self):

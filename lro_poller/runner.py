@@ -306,7 +306,7 @@ class Runner:
 
     def _rest(self, tracker: Tracker, now: float, wait: float) -> None:
         """Schedules the next poll, unless code of the caller's has ended the wait or asked for a poll at once."""
-        if tracker.state is State.PARKED and not tracker.ticket and tracker.level < 0:
+        if tracker.state is State.PARKED and tracker not in self._queue:
             self._schedule_at(tracker, now, wait)
 
     def _draw(self) -> float:
@@ -325,7 +325,7 @@ class Runner:
     def _look_before(self, tracker: Tracker, who: Listener, now: float) -> None:
         """Brings the next poll forward, should it lie behind the deadline of `who`."""
         look = latest_look(who, self._lead())
-        if tracker.state is State.PARKED and tracker.ticket and tracker.level < 0 and now < look < tracker.due:
+        if tracker.state is State.PARKED and tracker in self._queue and now < look < tracker.due:
             tracker.due = look
             self._queue.put(tracker, look)
 

@@ -30,9 +30,9 @@ _MOVED_AT_ONCE = 4  # entries of the schedule that one turn may move: the more a
 
 
 class Queued(Protocol):
-    """What a queue can hold: it keeps its place there, ticket 0 and level -1 while it has none."""
+    """What a queue can hold: it keeps its place there, `math.inf` and level -1 while it has none."""
 
-    ticket: int
+    scheduled: float
     level: int
 
 
@@ -58,8 +58,11 @@ class Queue(Generic[T]):
         self._turns = 0
 
     def __len__(self) -> int:
-        """How many wait, due or not. Reads everything: for statistics, not for polling."""
-        return len(self._due) + sum(item.level < 0 for item in self._schedule.due(math.inf))
+        """How many wait, due or not. Reads all that is due: for statistics, not for polling."""
+        return len(self._schedule) + sum(item.scheduled == math.inf for item in self._due)
+
+    def __contains__(self, item: T) -> bool:
+        return item.level >= 0 or item.scheduled < math.inf
 
     def put(self, item: T, when: float) -> None:
         """Makes `item` due at `when`, wherever it was before."""
@@ -87,15 +90,18 @@ class Queue(Generic[T]):
             self._forget(item)
         self._schedule.remove(item)
 
-    def next_time(self) -> float:
-        """When there is somebody to poll: in the past when there is now, `math.inf` for never."""
-        return -math.inf if self._due else self._schedule.next_time()
+    def next_time(self, now: float) -> float:
+        """When there is somebody to poll: in the past when there is at `now`, `math.inf` for never.
+
+        It may be up to an eighth of a second before that, while it lies ahead: see `Schedule.next_time`.
+        """
+        return -math.inf if self._due else self._schedule.next_time(now)
 
     def pop(self, now: float) -> T | None:
         """Takes out whose turn it is at `now`; None when nobody is due."""
         if not self._due:
             item = self._schedule.pop_due(now)
-            if item is None or self._schedule.next_time() > now:
+            if item is None or self._schedule.next_time(now) > now:
                 return item  # one alone needs no comparing
             self._promote(item, now)
         self._move(now)
@@ -105,7 +111,7 @@ class Queue(Generic[T]):
         return item
 
     def overdue(self, now: float) -> int:
-        """How many are due at `now`. Reads the whole schedule: for statistics, not for polling."""
+        """How many are due at `now`. Reads all that is due: for statistics, not for polling."""
         return len(self._due) + sum(item.level < 0 for item in self._schedule.due(now))
 
     def _move(self, now: float) -> None:
@@ -127,7 +133,7 @@ class Queue(Generic[T]):
             level += 1
             when = self._worth(item, level + 1)
         self._enter(item, level)
-        if level + 1 < _URGENT and when < math.inf:
+        if level + 1 < _URGENT:
             self._schedule.put(item, when)
 
     def _enter(self, item: T, level: int) -> None:

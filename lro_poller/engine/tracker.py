@@ -152,7 +152,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         operation: As last read; None before the first reply.
         error: Why the last poll failed; None when it did not.
         max_failures: How many polls in a row may fail; None for any number.
-        ticket, level: Its place in the queue.
+        scheduled, level: Its place in the queue.
         watchers: How many of its listeners want to see it running.
     """
 
@@ -176,7 +176,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     wait: float = 0.0
     operation: Operation | None = None
     error: PollError | None = None
-    ticket: int = 0
+    scheduled: float = math.inf
     level: int = -1
     watchers: int = 0
     _first: Listener | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -129,7 +130,7 @@ class ScriptedOperation:
         self.ends = None if script.duration is None or script.polls is not None else now + script.duration
         self.polls = 0
         self.over = False
-        self.ticket = 0
+        self.scheduled = math.inf
         self._response = response
         self._metadata = metadata
         self._on_end = on_end
