@@ -129,16 +129,21 @@ class Schedule(Generic[T]):
         """Moves to the heap what is due in the tick of `now`, or was before."""
         present = math.floor(now * _TICKS)
         self._near_until = (present + 1) / _TICKS
-        if not self._ticks or self._ticks[0] > present:
-            return
         while self._ticks and self._ticks[0] <= present:
             tick = heapq.heappop(self._ticks)
             items = self._far.pop(tick)
             living = [item for item in items if _lies_in(tick, item)]
-            self._near += [(item.scheduled, self._count + place, item) for place, item in enumerate(living, 1)]
-            self._count += len(living)
             self._places -= len(items) - len(living)
-        heapq.heapify(self._near)
+            self._bring_near([(item.scheduled, self._count + place, item) for place, item in enumerate(living, 1)])
+
+    def _bring_near(self, entries: list[tuple[float, int, T]]) -> None:
+        self._count += len(entries)
+        if len(entries) > len(self._near):  # else there is a backlog, which is in order already
+            self._near += entries
+            heapq.heapify(self._near)
+        else:
+            for entry in entries:
+                heapq.heappush(self._near, entry)
 
     def _sweep(self) -> None:
         orphans = self._places - self._live
