@@ -83,7 +83,7 @@ class OperationPoller:
             and for no limit at another endpoint than its own; `math.inf` for no limit. That quota is the
             project's: with credentials of one user, who may be allowed less (100 reads a minute by Workspace
             Events), say so here, or let 429s find it out. A rate is there to be used: with one, operations are
-            looked at about twice as often as without, and the worthiest first when it is short.
+            looked at two to three times as often as without, and the worthiest first when it is short.
         budget: A `Budget` that several pollers of one event loop share, in place of the two before.
         history: What is known of how long operations take, and where it is learned; a new one unless given.
         progress: As of `submit`, for every operation.

@@ -26,7 +26,7 @@ _PRICE = 0.5
 _PLAIN_PRICE = 0.75  # while nothing is known: with it no usual fixed or exponential schedule is better in both
 _PRICE_SCALE = 2.0  # seconds
 _PRICE_GROWTH = 0.37
-_GRANTED_SHARE = 0.25  # of the price, where a rate was granted: polls within it are not what is short
+_GRANTED_SHARE = 0.125  # of the price, where a rate was granted: polls within it are not what is short
 
 _REBUILD_EVERY = 1.0  # seconds at the least between two plans of one kind, which take some milliseconds
 _REBUILD_SHARE = 0.1  # of the durations so far has to be new
@@ -64,7 +64,7 @@ class Forecast(Protocol):
     def when_worth(self, seen: float, level: int) -> float:
         """At which age a look is worth `2**level` times its usual price, after one at `seen`; `math.inf` for never.
 
-        Told for the entry of `AGES` at or below `seen`, and counted from `seen`: that is up to 9% of the age off.
+        Told for the entry of `AGES` at or below `seen`, and counted from `seen`: that is up to 6% of the age off.
         """
         ...
 

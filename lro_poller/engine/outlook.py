@@ -42,7 +42,7 @@ _OCTAVES = 25  # up to 19 days
 AGES: Sequence[float] = array(
     "d", [0.0, *(_YOUNGEST * 2 ** (step / BINS_AN_OCTAVE) for step in range(_OCTAVES * BINS_AN_OCTAVE + 1))]
 )
-"""Seconds. Survival is told at these ages: at 0, and then each 9% more than the one before."""
+"""Seconds. Survival is told at these ages: at 0, and then each 6% more than the one before."""
 
 _PARTS = 4
 _MOST_PARTS = 16

@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import random
+import statistics
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -16,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lro_poller.engine.cadence import JITTER, Generated, check_backoff, jittered, wait_by
-from lro_poller.engine.forecast import PLAIN, around
+from lro_poller.engine.forecast import PLAIN, Kind, around
 from lro_poller.errors import BackoffError
 from lro_poller.operation import Operation
 
@@ -24,6 +27,14 @@ NAME = "operations/abc"
 CONSTANT: Any = backoff.constant
 RUNNING = Operation(NAME, False, None, b"{}")
 MANY = settings(max_examples=300, deadline=None, derandomize=True)
+
+
+@dataclass(eq=False)
+class Running:
+    """An operation as it is followed."""
+
+    began: float
+    seen: float
 
 
 def made(factory: Any) -> Generated:
@@ -287,3 +298,26 @@ def test_a_wait_by_a_forecast_is_near_what_it_says_and_never_nothing(
     wait = wait_by(forecast, age, random, granted=granted)
     planned = forecast.next_look(age, granted=granted) - age
     assert max(0.02, 0.5 * planned - 1e-9) <= wait <= max(0.02, 1.5 * planned + 1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_narrow_peak_is_looked_into_and_not_only_after(seed: int) -> None:
+    """Looks that all come after it would see every end in one interval, learn no more, and go on so for ever."""
+    dice, kind, now = random.Random(seed), Kind(), 0.0
+    late, looks = list[float](), list[int]()
+    for _ in range(400):
+        operation = Running(began=now, seen=now)
+        ends = now + dice.lognormvariate(math.log(3.0), 0.1)
+        looks.append(0)
+        kind.follow(operation)
+        while True:
+            now += wait_by(kind, operation.seen - operation.began, dice.random(), granted=True)
+            looks[-1] += 1
+            if now >= ends:
+                break
+            operation.seen = now
+        kind.end(operation, now)
+        late.append(now - ends)
+    learned = slice(200, None)
+    assert statistics.mean(late[learned]) < 0.22
+    assert statistics.mean(looks[learned]) < 2.5
