@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .engine.budget import Budget
-from .engine.cadence import Generated, jittered, wait_by
+from .engine.cadence import Generated
 from .engine.forecast import PLAIN, Hints, History, around
 from .engine.learning import Learner
+from .engine.planner import Planner, when_worth
 from .engine.queue import Queue
-from .engine.retry import retry_wait
-from .engine.tracker import Effect, Errand, Event, Listener, State, Tracker, latest_look
+from .engine.tracker import Effect, Errand, Event, Listener, State, Tracker
 from .engine.verdict import Ended, Running, Setback, Verdict
 from .errands import Errands
 from .errors import LroError, PollerClosed, PollError, PollTimeout, summary
@@ -73,7 +73,8 @@ class Runner:
         self._cancel_grace = cancel_grace
         self._random = random
         self._trackers: dict[str, Tracker] = {}
-        self._queue: Queue[Tracker] = Queue(_when_worth)
+        self._queue: Queue[Tracker] = Queue(when_worth)
+        self._planner = Planner(self._queue, budget, self._learner)
         self._pump = Pump(self, sender, budget, self._queue)
         self.errands = Errands(self._queue, self._pump, self._stop, self._wake_name)
         self._quiet_until = -math.inf
@@ -100,9 +101,9 @@ class Runner:
         if until is not None:
             self._pump.deadlines.put(future, until)
         if not new:
-            self._look_before(tracker, future, now)
+            self._planner.look_before(tracker, future, now, self._lead())
         elif operation is None:
-            self._schedule_at(tracker, now, 0.0)
+            self._planner.at_once(tracker, now, self._lead())
         else:
             self._park_known(tracker, now)
         self._pump.arm()
@@ -141,7 +142,7 @@ class Runner:
         """Polls `tracker` now, or once more when a poll of it is under way, or when the service lets it."""
         tracker.wait = 0.0  # should the poll fail, it is not put off by as much as is usual
         if tracker.on(Event.WAKE) is Effect.HURRY:
-            self._hurry(tracker, self.loop.time())
+            self._planner.hurry(tracker, self.loop.time(), self._lead())
             self._pump.arm()
 
     def _wake_name(self, name: str) -> None:
@@ -241,7 +242,7 @@ class Runner:
         if choice is AtDeadline.CANCEL_AND_WAIT:
             future.deadline = now + self._cancel_grace
             self._pump.deadlines.put(future, future.deadline)
-            self._look_before(tracker, future, now)
+            self._planner.look_before(tracker, future, now, self._lead())
             return
         error = PollTimeout(*self._facts(tracker, future, now))
         self.abandon(future)
@@ -270,9 +271,9 @@ class Runner:
             case Effect.PARK:
                 self._park(tracker, now)
             case Effect.RETRY:
-                self._rest(tracker, now, jittered(retry_wait(tracker.failures, tracker.wait), self._draw()))
+                self._planner.retry(tracker, now, self._draw(), self._lead())
             case Effect.HURRY:
-                self._hurry(tracker, now)
+                self._planner.hurry(tracker, now, self._lead())
             case Effect.RESOLVE:
                 assert tracker.operation is not None
                 self._learner.ended(tracker, now)
@@ -288,26 +289,10 @@ class Runner:
                 who._see(verdict.operation)
 
     def _park(self, tracker: Tracker, now: float) -> None:
-        """Schedules the next poll of an operation that was found running."""
-        operation = tracker.operation
-        assert operation is not None
         try:
-            self._learner.saw_running(tracker)
-            if tracker.backoff is None:
-                granted = self._budget.granted(now)
-                tracker.wait = wait = wait_by(tracker.forecast, now - tracker.began, self._draw(), granted=granted)
-            else:
-                tracker.wait = tracker.backoff.wait(tracker.sightings, operation)
-                wait = jittered(tracker.wait, self._draw())
+            self._planner.park(tracker, now, self._draw(), self._lead())
         except LroError as error:
             self._give_up(tracker, error, now)
-            return
-        self._rest(tracker, now, wait)
-
-    def _rest(self, tracker: Tracker, now: float, wait: float) -> None:
-        """Schedules the next poll, unless code of the caller's has ended the wait or asked for a poll at once."""
-        if tracker.state is State.PARKED and tracker not in self._queue:
-            self._schedule_at(tracker, now, wait)
 
     def _draw(self) -> float:
         drawn = self._random()
@@ -315,31 +300,9 @@ class Runner:
             raise ValueError("the source of randomness gave no number from 0 to 1")
         return drawn
 
-    def _schedule_at(self, tracker: Tracker, now: float, wait: float) -> None:
-        """Has it polled after `wait`, not before the service lets it, and once more before a deadline."""
-        due = max(tracker.not_before, now + wait)
-        last = tracker.last_look(now, self._lead())
-        tracker.due = due if last is None else min(due, last)
-        self._queue.put(tracker, tracker.due)
-
-    def _look_before(self, tracker: Tracker, who: Listener, now: float) -> None:
-        """Brings the next poll forward, should it lie behind the deadline of `who`."""
-        look = latest_look(who, self._lead())
-        if tracker.state is State.PARKED and tracker in self._queue and now < look < tracker.due:
-            tracker.due = look
-            self._queue.put(tracker, look)
-
     def _lead(self) -> float:
         """Seconds that are kept for a poll before a deadline."""
         return max(3 * self._sender.latency, _SHORTEST_LEAD)
-
-    def _hurry(self, tracker: Tracker, now: float) -> None:
-        if tracker.not_before > now:
-            self._schedule_at(tracker, now, 0.0)
-            return
-        if tracker.level < 0:
-            tracker.due = now  # else it has been due for a while
-        self._queue.put_first(tracker)
 
     def _survive(self, tracker: Tracker, error: BaseException, now: float) -> None:
         """A bug, of ours or in code of the caller's that runs in here: heard of on this operation's own futures."""
@@ -390,11 +353,6 @@ class Runner:
     ) -> tuple[str, Operation | None, int, float, PollError | None, str]:
         """What an error about an unfinished wait tells."""
         return tracker.name, tracker.operation, tracker.polls, now - who.submitted, tracker.error, self.token(tracker)
-
-
-def _when_worth(tracker: Tracker, level: int) -> float:
-    """When a poll is worth `2**level` of the price of one."""
-    return tracker.began + tracker.forecast.when_worth(tracker.seen - tracker.began, level)
 
 
 def _total(progress: Progress | None) -> Callable[[Operation, float], float | None] | None:

@@ -1,0 +1,93 @@
+"""When each operation is polled next.
+
+Joins what decides that: the forecast or the caller's own backoff, the retry policy, what the
+service asks for, and the last poll that is to be made before a deadline. Then it tells the
+queue. Times are seconds of one monotonic clock; `lead` is what a poll takes, in seconds, and
+is kept for the last one before a deadline; `random` is uniform in [0, 1).
+"""
+
+from __future__ import annotations
+
+from .budget import Budget
+from .cadence import jittered, wait_by
+from .learning import Learner
+from .queue import Queue
+from .retry import retry_wait
+from .tracker import Listener, State, Tracker, latest_look
+
+__all__ = ["Planner", "when_worth"]
+
+
+class Planner:
+    """The one that puts operations into the queue of one poller.
+
+    Args:
+        budget: Says whether polls were granted, so that looks may stand closer.
+        learner: Chooses the forecast of an operation that was found running.
+    """
+
+    __slots__ = ("_budget", "_learner", "_queue")
+
+    def __init__(self, queue: Queue[Tracker], budget: Budget, learner: Learner) -> None:
+        self._queue = queue
+        self._budget = budget
+        self._learner = learner
+
+    def at_once(self, tracker: Tracker, now: float, lead: float) -> None:
+        """Has it polled now, or as soon as the service lets it."""
+        self._put(tracker, now, 0.0, lead)
+
+    def park(self, tracker: Tracker, now: float, random: float, lead: float) -> None:
+        """Schedules the next poll of an operation that was found running.
+
+        Code of the caller's runs in here, which may end the wait, or ask for a poll at once.
+
+        Raises:
+            BackoffError: the caller's generator misbehaved.
+        """
+        assert tracker.operation is not None
+        self._learner.saw_running(tracker)
+        if tracker.backoff is None:
+            granted = self._budget.granted(now)
+            tracker.wait = wait = wait_by(tracker.forecast, now - tracker.began, random, granted=granted)
+        else:
+            tracker.wait = tracker.backoff.wait(tracker.sightings, tracker.operation)
+            wait = jittered(tracker.wait, random)
+        self._rest(tracker, now, wait, lead)
+
+    def retry(self, tracker: Tracker, now: float, random: float, lead: float) -> None:
+        """Schedules the next poll after one that failed."""
+        self._rest(tracker, now, jittered(retry_wait(tracker.failures, tracker.wait), random), lead)
+
+    def hurry(self, tracker: Tracker, now: float, lead: float) -> None:
+        """Has it polled before all others, or as soon as the service lets it."""
+        if tracker.not_before > now:
+            self.at_once(tracker, now, lead)
+            return
+        if tracker.level < 0:
+            tracker.due = now  # else it has been due for a while
+        self._queue.put_first(tracker)
+
+    def look_before(self, tracker: Tracker, who: Listener, now: float, lead: float) -> None:
+        """Brings the next poll forward, should it lie behind the deadline of `who`."""
+        look = latest_look(who, lead)
+        if tracker.state is State.PARKED and tracker in self._queue and now < look < tracker.due:
+            tracker.due = look
+            self._queue.put(tracker, look)
+
+    def _rest(self, tracker: Tracker, now: float, wait: float, lead: float) -> None:
+        """Schedules the next poll, unless code of the caller's has ended the wait or asked for a poll at once."""
+        if tracker.state is State.PARKED and tracker not in self._queue:
+            self._put(tracker, now, wait, lead)
+
+    def _put(self, tracker: Tracker, now: float, wait: float, lead: float) -> None:
+        """Has it polled after `wait`, not before the service lets it, and once more before a deadline."""
+        due = max(tracker.not_before, now + wait)
+        last = tracker.last_look(now, lead)
+        tracker.due = due if last is None else min(due, last)
+        self._queue.put(tracker, tracker.due)
+
+
+def when_worth(tracker: Tracker, level: int) -> float:
+    """When a poll is worth `2**level` of the price of one."""
+    return tracker.began + tracker.forecast.when_worth(tracker.seen - tracker.began, level)

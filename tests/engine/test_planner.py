@@ -1,0 +1,194 @@
+"""When an operation is polled next: by what is known, by a caller's waits, after failures, and before a deadline."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import backoff
+import pytest
+
+from lro_poller.engine.budget import Budget
+from lro_poller.engine.cadence import Generated, wait_by
+from lro_poller.engine.forecast import PLAIN, History
+from lro_poller.engine.learning import Learner
+from lro_poller.engine.planner import Planner, when_worth
+from lro_poller.engine.queue import Queue
+from lro_poller.engine.tracker import Event, Tracker
+from lro_poller.engine.verdict import Running, Setback
+from lro_poller.errors import BackoffError, LroError, PollError
+from lro_poller.operation import Operation
+
+NAME = "operations/abc"
+START = 100.0
+LEAD = 0.5
+RUNNING = Operation(NAME, False, None, b"{}")
+
+
+@dataclass(eq=False)
+class Waiting:
+    """A listener with a deadline."""
+
+    deadline: float | None
+    submitted: float = START
+
+    def _see(self, operation: Operation) -> None: ...
+    def _finish(self, operation: Operation, now: float) -> None: ...
+    def _fail(self, error: LroError, now: float) -> None: ...
+
+
+@dataclass
+class Scene:
+    """A planner, its queue, and one operation."""
+
+    queue: Queue[Tracker]
+    planner: Planner
+    tracker: Tracker
+
+    def poll(self, now: float, delay: float = 0.0, *, failed: bool = False) -> None:
+        """What it is like after a poll."""
+        self.queue.remove(self.tracker)
+        self.tracker.on(Event.START)
+        error = PollError(NAME, "503")
+        self.tracker.hear(Setback(error, delay) if failed else Running(RUNNING, delay), now)
+
+
+def scene(*deadlines: float | None, max_rate: float = math.inf) -> Scene:
+    queue: Queue[Tracker] = Queue(when_worth)
+    tracker = Tracker.start(NAME, START, PLAIN)
+    for deadline in deadlines:
+        tracker.join(Waiting(deadline))
+    return Scene(queue, Planner(queue, Budget(max_rate=max_rate), Learner(History(), "svc")), tracker)
+
+
+def test_one_of_which_nothing_is_known_is_polled_at_once() -> None:
+    one = scene(None)
+    one.planner.at_once(one.tracker, START, LEAD)
+    assert one.tracker.due == START
+    assert one.queue.pop(START) is one.tracker
+
+
+@pytest.mark.behaviour("B13")
+@pytest.mark.parametrize("max_rate", [math.inf, 9.5])
+def test_what_runs_is_polled_when_its_forecast_says(max_rate: float) -> None:
+    one = scene(None, max_rate=max_rate)
+    one.poll(START + 1)
+    one.planner.park(one.tracker, START + 1, 0.3, LEAD)
+    wait = wait_by(PLAIN, 1.0, 0.3, granted=max_rate < math.inf)
+    assert one.tracker.wait == wait
+    assert one.tracker.due == START + 1 + wait
+
+
+@pytest.mark.behaviour("B13")
+def test_waits_of_the_caller_win_and_are_spread_by_a_tenth() -> None:
+    one = scene(None)
+    one.tracker.backoff = Generated(functools.partial(backoff.constant, interval=20))
+    one.poll(START)
+    one.planner.park(one.tracker, START, 0.0, LEAD)
+    assert (one.tracker.wait, one.tracker.due) == (20.0, START + 18.0)
+
+
+def test_a_generator_that_misbehaves_is_told() -> None:
+    one = scene(None)
+    one.tracker.backoff = Generated(functools.partial(backoff.constant, interval=-1))
+    one.poll(START)
+    with pytest.raises(BackoffError):
+        one.planner.park(one.tracker, START, 0.5, LEAD)
+    assert one.tracker not in one.queue
+
+
+@pytest.mark.behaviour("B16")
+def test_polls_that_fail_come_ever_later_and_never_sooner_than_was_usual() -> None:
+    one, dues = scene(None), list[float]()
+    one.tracker.wait = 3.0
+    for _ in range(6):
+        one.poll(START, failed=True)
+        one.planner.retry(one.tracker, START, 0.5, LEAD)
+        dues.append(one.tracker.due - START)
+    assert dues == sorted(dues)
+    assert dues[0] >= 3.0
+    assert dues[-1] > 10.0
+
+
+@pytest.mark.behaviour("B14")
+@pytest.mark.parametrize("failed", [False, True])
+def test_the_service_is_left_alone_for_as_long_as_it_asks(*, failed: bool) -> None:
+    one = scene(None)
+    one.poll(START, delay=77.0, failed=failed)
+    (one.planner.retry if failed else one.planner.park)(one.tracker, START, 0.5, LEAD)
+    assert one.tracker.due >= START + 77.0
+    one.planner.hurry(one.tracker, START + 5.0, LEAD)
+    assert one.tracker.due == START + 77.0
+    assert one.queue.pop(START + 76.9) is None
+
+
+@pytest.mark.behaviour("B15")
+def test_one_that_somebody_asks_for_goes_first() -> None:
+    one = scene(None)
+    others = [Tracker.start(f"operations/{number}", START, PLAIN) for number in range(3)]
+    for other in others:
+        one.planner.at_once(other, START, LEAD)
+    one.poll(START)
+    one.planner.park(one.tracker, START, 0.5, LEAD)
+    one.planner.hurry(one.tracker, START + 1.0, LEAD)
+    assert one.tracker.due == START + 1.0
+    assert one.queue.pop(START + 1.0) is one.tracker
+
+
+def test_one_that_is_due_already_has_been_so_for_a_while() -> None:
+    one = scene(None)
+    for number in range(2):
+        one.planner.at_once(Tracker.start(f"operations/{number}", START, PLAIN), START, LEAD)
+    one.planner.at_once(one.tracker, START, LEAD)
+    assert one.queue.pop(START) is not one.tracker
+    one.planner.hurry(one.tracker, START + 9.0, LEAD)
+    assert one.tracker.due == START
+
+
+@pytest.mark.behaviour("B12")
+def test_a_last_poll_is_made_before_the_first_deadline_that_allows_one() -> None:
+    one = scene(START + 50.0, START + 20.0, None)
+    one.tracker.backoff = Generated(functools.partial(backoff.constant, interval=40))
+    one.poll(START)
+    one.planner.park(one.tracker, START, 0.5, LEAD)
+    assert one.tracker.due == START + 19.5
+    one.poll(START + 19.5)
+    one.planner.park(one.tracker, START + 19.5, 0.5, LEAD)
+    assert one.tracker.due == START + 49.5
+    one.poll(START + 49.5)
+    one.planner.park(one.tracker, START + 49.5, 0.5, LEAD)
+    assert one.tracker.due == START + 89.5
+
+
+@pytest.mark.behaviour("B12")
+@pytest.mark.parametrize("deadline, due", [(None, 140.0), (30.0, 129.5), (60.0, 140.0), (0.1, 100.09)])
+def test_who_joins_brings_the_next_poll_forward(deadline: float | None, due: float) -> None:
+    one = scene(None)
+    one.tracker.backoff = Generated(functools.partial(backoff.constant, interval=40))
+    one.poll(START)
+    one.planner.park(one.tracker, START, 0.5, LEAD)
+    late = Waiting(None if deadline is None else START + deadline)
+    one.planner.look_before(one.tracker, late, START, LEAD)
+    assert one.tracker.due == pytest.approx(due)
+    assert one.queue.pop(due - 0.01) is None
+    assert one.queue.pop(due + 0.01) is one.tracker
+
+
+def test_what_code_of_the_callers_has_changed_meanwhile_stands() -> None:
+    one = scene(None)
+
+    def waits() -> object:
+        yield
+        one.planner.hurry(one.tracker, START, LEAD)
+        yield 40.0
+
+    one.tracker.backoff = Generated(waits)  # type: ignore[arg-type]  # it misbehaves in more than its type
+    one.poll(START)
+    one.planner.park(one.tracker, START, 0.5, LEAD)
+    assert one.queue.pop(START) is one.tracker
+    one.tracker.on(Event.START)
+    one.tracker.hear(Running(RUNNING, 0.0), START)
+    one.tracker.on(Event.ABANDON)
+    one.planner.park(one.tracker, START, 0.5, LEAD)
+    assert one.tracker not in one.queue
