@@ -92,7 +92,9 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
             body = msgspec.json.encode(value, enc_hook=_plain)
         except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"not an Operation: {error}") from error
-        return cls.from_json(name, body)
+        failure = value.get("error") if done else None
+        status = None if failure is None else _read_status(msgspec.json.encode(failure, enc_hook=_plain))
+        return cls(name, done is True, status, body)
 
     @property
     def raw_metadata(self) -> bytes | None:

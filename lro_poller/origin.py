@@ -9,12 +9,15 @@ Sources: RFC 6454 (origin), RFC 6750 section 5.3 (bearer tokens over TLS).
 from __future__ import annotations
 
 import ipaddress
+import re
 import urllib.parse
 
 __all__ = ["check_origin"]
 
-
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(
+    r"""[^][ \\%"<>^`{|}]+|\[[0-9A-Fa-f:.]+\](:[0-9]*)?"""
+)  # with its port; brackets hold an address of IPv6
 
 
 def check_origin(endpoint: str, *, allow_http: bool = False) -> str:
@@ -34,7 +37,7 @@ def check_origin(endpoint: str, *, allow_http: bool = False) -> str:
         raise ValueError(f"endpoint {endpoint!r} must be an origin such as 'https://example.com:443'")
     if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError(f"endpoint {endpoint!r} must be an origin: scheme, host and port, nothing else")
-    if not parts.netloc.isprintable() or any(character in parts.netloc for character in ' \\%"<>^`{|}'):
+    if not parts.netloc.isprintable() or not _HOST.fullmatch(parts.netloc):
         raise ValueError(f"endpoint {endpoint!r} has no valid host")
     if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname):
         raise ValueError(

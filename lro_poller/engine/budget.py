@@ -140,8 +140,7 @@ class Budget:
             self._nudge()
 
     def forget(self, who: Claimant) -> None:
-        """`who` has no poll under way and will have none."""
-        self.leave(who)
+        """`who` has left the line, has no poll under way, and will have none."""
         self._claimants.discard(who)
 
     def next_time(self, now: float, who: Claimant | None = None) -> float:

@@ -18,6 +18,7 @@ from typing import ClassVar, Protocol, Self
 
 import msgspec
 
+from ..counting import counted
 from ..errors import LroError, PollError
 from ..operation import Operation
 from .cadence import Generated
@@ -191,7 +192,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         return cls(name, forecast, now, now, now, now, now, max_failures)
 
     def __repr__(self) -> str:
-        return f"<Tracker {self.name} {self.state.name.lower()}, {self.polls} polls>"
+        return f"<Tracker {self.name} {self.state.name.lower()}, {counted(self.polls, 'poll')}>"
 
     # Who waits for it.
 

@@ -371,8 +371,8 @@ def test_a_new_tracker_is_parked_and_knows_nothing() -> None:
     "state, text",
     [
         (State.PARKED, f"<Tracker {NAME} parked, 0 polls>"),
-        (State.POLLING, f"<Tracker {NAME} polling, 1 polls>"),
-        (State.RECALLED, f"<Tracker {NAME} recalled, 1 polls>"),
+        (State.POLLING, f"<Tracker {NAME} polling, 1 poll>"),
+        (State.RECALLED, f"<Tracker {NAME} recalled, 1 poll>"),
         (State.ENDED, f"<Tracker {NAME} ended, 0 polls>"),
     ],
 )
