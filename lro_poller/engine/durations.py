@@ -6,8 +6,9 @@ before the one that found it done, or some time after it was last seen running.
 
 From intervals the distribution is estimated by self-consistency (Turnbull, 1976): each of
 them is spread over its bins as the present estimate says, the sum is the next estimate, and
-a few rounds with smoothing between them (EMS; Silverman et al., 1990) find what the looks
-at different ages have in common.
+a few rounds with smoothing before each (EMS; Silverman et al., 1990) find what the looks
+at different ages have in common. Without the smoothing the ends within a wide interval
+would pile up at one place: the next looks follow it, and tell no more than the last.
 
 Of operations that started together the short ones end first, and whoever learned from ends
 alone would expect too little. So the estimate is that of a cohort: all that began after a
@@ -48,7 +49,8 @@ _SHORT_MEMORY = 16  # operations before those
 _LEAST_PRIOR = 0.0002  # weight; whatever was seen, the next operation may be unlike it
 _LEAST_LIKELIHOOD = 1e-4  # one operation that nobody would have believed is no reason to forget all others
 _ROUNDS = 4
-_LEAST_BANDWIDTH = 1.5  # bins, 9%: what is known in intervals piles up at their ends, and looks follow the piles
+_ROUGHNESS = 1.5  # bins, 9%, by which each round smooths: or ends pile up at one place of a wide interval
+_MOST_SMOOTHED = 12.0  # bins, a factor of two to either side; more would take longer and tell nothing
 _FRESH = 0.1
 _NEGLIGIBLE = 1e-9
 
@@ -207,7 +209,7 @@ def _estimate(masses: Sequence[float], intervals: Counter[Interval]) -> list[flo
     """Masses of the bins, from the estimate before and all intervals."""
     estimate = [mass * (1 - _FRESH) + prior * _FRESH for mass, prior in zip(masses, _PRIOR_MASSES, strict=True)]
     for _ in range(_ROUNDS):
-        estimate = _sharpened(estimate, intervals)
+        estimate = _sharpened(_smoothed(estimate, _ROUGHNESS), intervals)
     return _smoothed(estimate, _bandwidth(estimate, intervals.total()))
 
 
@@ -231,13 +233,13 @@ def _bandwidth(masses: Sequence[float], count: int) -> float:
     mean = sum(map(operator.mul, masses, range(_BINS))) / total
     variance = sum(mass * (place - mean) ** 2 for place, mass in enumerate(masses)) / total
     spread = min(math.sqrt(variance), max(quartiles[1] - quartiles[0], 0.5) / 1.34)
-    return max(0.9 * spread * math.pow(count, -0.2), _LEAST_BANDWIDTH)
+    return min(0.9 * spread * math.pow(count, -0.2), _MOST_SMOOTHED)
 
 
 def _smoothed(masses: Sequence[float], bandwidth: float) -> list[float]:
     """The masses, each spread over the bins beside it by a normal distribution."""
     reach = math.ceil(2.5 * bandwidth)
-    kernel = [math.exp(-((step / bandwidth) ** 2) / 2) for step in range(-reach, reach + 1)]
+    kernel = [math.exp(-((step / max(bandwidth, 0.1)) ** 2) / 2) for step in range(-reach, reach + 1)]
     whole = sum(kernel)
     kernel = [part / whole for part in kernel]
     width, margin = len(kernel), [0.0] * (2 * reach)

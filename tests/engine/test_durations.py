@@ -143,6 +143,17 @@ def test_durations_that_are_all_equal_are_foretold_sharply(duration: float, coun
         assert interpolate(learned.survival(), within * 1.2 + 0.06) < 0.1 or duration > AGES[-1]
 
 
+@pytest.mark.parametrize("count", [20, 200])
+def test_between_two_sorts_that_are_far_apart_little_is_expected(count: int) -> None:
+    learned = Durations()
+    for number in range(count):
+        duration = 1.0 if number % 2 else 3600.0
+        learned.add(duration * 0.97, duration * 1.03)
+    survival = learned.survival()
+    assert interpolate(survival, 8.0) == pytest.approx(0.5, abs=0.02)
+    assert interpolate(survival, 700.0) == pytest.approx(0.5, abs=0.02)
+
+
 @pytest.mark.parametrize("count", [20, 400])
 def test_those_that_come_from_elsewhere_are_believed_as_if_they_had_been_foretold(count: int) -> None:
     learned = Durations()
