@@ -42,10 +42,10 @@ Step: TypeAlias = Callable[[float], float]
 class _Operation:
     """One that is pending: what the engine keeps of it, and when it ends."""
 
-    __slots__ = ("began", "ends", "level", "scheduled", "seen")
+    __slots__ = ("_scheduled", "began", "ends", "level", "seen")
 
     def __init__(self) -> None:
-        self.scheduled, self.level = math.inf, -1
+        self._scheduled, self.level = math.inf, -1
         self.began = self.seen = self.ends = 0.0
 
     def start(self, now: float, age: float, dice: random.Random) -> None:

@@ -71,6 +71,7 @@ class OperationFuture(Generic[T_co]):
         "_decoder",
         "_host",
         "_result",
+        "_scheduled",
         "_state",
         "_tracker",
         "_waiters",
@@ -78,7 +79,6 @@ class OperationFuture(Generic[T_co]):
         "at_deadline",
         "deadline",
         "ended",
-        "scheduled",
         "submitted",
     )
 
@@ -108,7 +108,7 @@ class OperationFuture(Generic[T_co]):
         """When waiting ends, in seconds of the loop's clock; None for never."""
         self.at_deadline = at_deadline
         """What becomes of the operation then."""
-        self.scheduled = math.inf
+        self._scheduled = math.inf
 
     def __repr__(self) -> str:
         state = self._state.name.lower().replace("_and_seen", "")

@@ -414,7 +414,7 @@ class OperationPoller:
         return futures, own
 
     def stats(self) -> Stats:
-        """How polling goes, in figures. Cheap, apart from one pass over what is pending.
+        """How polling goes, in figures. Cheap, apart from one pass over what is due.
 
         Raises:
             RuntimeError: the poller is not open.

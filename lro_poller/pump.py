@@ -20,6 +20,7 @@ import contextvars
 import functools
 import logging
 import math
+import time
 from collections import deque
 from typing import Protocol
 
@@ -38,7 +39,8 @@ __all__ = ["Pump"]
 logger = logging.getLogger("lro_poller")
 
 _START = Event.START  # before Python 3.12 naming a member runs a function of enum's
-_TIMER_SLACK = 1e-6  # seconds; a loop may ring a timer one tick of its clock early
+_TIMER_SLACK = max(1e-6, time.get_clock_info("monotonic").resolution)  # seconds; a loop may ring so much early
+_AFTER_EARLY = 1e-3  # seconds; a loop that rounds to milliseconds would ring over and over
 _DEADLINES_AT_ONCE = 200  # that pass in one step of the loop, which has other work to do
 _LAST_POLLS = 10.0  # seconds in which polls that are cancelled have to end
 
@@ -87,6 +89,7 @@ class Pump:
         self._workers: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
+        self._rang_early = False
         self._scout: Tracker | None = None  # the poll that waits for a token
         self._in_line = False
         self._rests = 0  # in a row
@@ -107,6 +110,8 @@ class Pump:
         if self._timer is not None:
             self._timer.cancel()
         self._rings_at = when
+        if self._rang_early and when > (now := self._loop.time()):
+            when = max(when, now + _AFTER_EARLY)
         self._timer = self._loop.call_at(when, self._ring, context=self._context)
 
     def nudge(self) -> None:
@@ -177,6 +182,8 @@ class Pump:
         return when
 
     def _ring(self) -> None:
+        now = self._loop.time() + _TIMER_SLACK
+        self._rang_early = now < self._rings_at
         self._timer, self._rings_at = None, math.inf
         self._deal()  # an outcome that is here was in time
         now = self._loop.time() + _TIMER_SLACK

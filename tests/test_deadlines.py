@@ -58,9 +58,11 @@ async def test_every_caller_of_one_operation_has_a_last_poll_before_its_deadline
 
 
 @pytest.mark.behaviour("B10")
-async def test_whoever_joins_later_has_a_last_poll_too() -> None:
+@pytest.mark.parametrize("wait", [1e6, 1e300, 1e308])
+async def test_whoever_joins_later_has_a_last_poll_too(wait: float) -> None:
     transport = Scripted(ends_after(12))
-    async with open_scripted(transport, backoff=RARELY) as poller:
+    rarely = functools.partial(backoff.constant, interval=[wait])
+    async with open_scripted(transport, backoff=rarely) as poller:
         patient = poller.submit(A)
         await asyncio.sleep(5)
         hasty = poller.submit(A, deadline=10)

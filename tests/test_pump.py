@@ -18,6 +18,7 @@ from lro_poller.wire import Reply
 
 from .conftest import new_jumping_loop
 from .scripted import Scripted, done, open_scripted, running
+from .simulation.clock import SimulatedLoop
 
 EVERY_SECOND = functools.partial(backoff.constant, interval=1)
 
@@ -328,3 +329,34 @@ def test_a_budget_outlives_a_loop_in_which_a_poller_stood_in_line() -> None:
     asyncio.run(leave())
     gc.collect()
     assert asyncio.run(poll()) == [{}] * 3
+
+
+class RoundingLoop(SimulatedLoop):
+    """A loop that waits in whole milliseconds and rounds to the nearest, as uvloop does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.timers_set = 0
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:  # type: ignore[override]
+        self.timers_set += 1
+        rounded = self.time() + round((when - self.time()) * 1000) / 1000
+        return super().call_at(rounded, callback, *args, context=context)
+
+
+@pytest.mark.behaviour("B23")
+def test_a_loop_that_rounds_its_timers_down_is_not_made_to_spin() -> None:
+    waits = functools.partial(backoff.constant, interval=[1.0004])
+
+    async def poll() -> int:
+        async with open_scripted(Scripted(lambda name, attempt: running()), backoff=waits, deadline=100) as poller:
+            futures = await poller.wait_all(f"operations/{number}" for number in range(5))
+            return sum(future.polls for future in futures if isinstance(future.exception(), PollTimeout))
+
+    loop = RoundingLoop()
+    try:
+        polls = loop.run_until_complete(poll())
+    finally:
+        loop.close()
+    assert 400 < polls < 520
+    assert loop.timers_set < 4 * polls

@@ -36,7 +36,7 @@ from collections.abc import Callable, Sequence
 __all__ = ["AGES", "BINS_AN_OCTAVE", "Outlook", "interpolate"]
 
 BINS_AN_OCTAVE = 12
-_YOUNGEST = 0.05  # seconds; no look is planned at a younger age, nor are two planned closer to each other
+_YOUNGEST = 0.05  # seconds; no look is planned at a younger age
 _OCTAVES = 25  # up to 19 days
 
 AGES: Sequence[float] = array(

@@ -32,7 +32,7 @@ _MOVED_AT_ONCE = 4  # entries of the schedule that one turn may move: the more a
 class Queued(Protocol):
     """What a queue can hold: it keeps its place there, `math.inf` and level -1 while it has none."""
 
-    scheduled: float
+    _scheduled: float
     level: int
 
 
@@ -59,13 +59,13 @@ class Queue(Generic[T]):
 
     def __len__(self) -> int:
         """How many wait, due or not. Reads all that is due: for statistics, not for polling."""
-        return len(self._schedule) + sum(item.scheduled == math.inf for item in self._due)
+        return len(self._schedule) + sum(item._scheduled == math.inf for item in self._due)
 
     def __contains__(self, item: T) -> bool:
-        return item.level >= 0 or item.scheduled < math.inf
+        return item.level >= 0 or item._scheduled < math.inf
 
     def put(self, item: T, when: float) -> None:
-        """Makes `item` due at `when`, wherever it was before."""
+        """Makes `item` due at `when`, wherever it was before; `math.inf` takes it out."""
         if item.level >= 0:
             self._forget(item)
         self._schedule.put(item, when)

@@ -1,48 +1,50 @@
 """Who is due next: a calendar of lists for what lies ahead, a heap for the moment.
 
-Decides the order and nothing else. What is due later than the present eighth of a second is
-a place in the list of the eighth in which it is due, in no order: it costs eight bytes and no
-comparing, however many there are. When its eighth has come, a list is moved to the heap.
+Decides the order and nothing else. What is due later than the present eighth of a second has
+a place in the list of the eighth in which it is due, in no order: that takes eight bytes and
+no comparing. Where few are pending and lists would be longer than what they hold, an item
+stands for itself. When its eighth has come, a list is moved to the heap.
 
-An item is in a schedule at most once: putting it in again moves it. Moving and removing only
-orphan the old place; orphans are passed over when they surface and swept out when they
-outnumber the living.
+An item is in a schedule at most once: putting it in again moves it. Moving and removing leave
+the old place behind. Places that are no longer an item's are passed over when they surface,
+and swept out when they outnumber the others. An item that comes back to a time that it was
+moved away from may have two places there; it goes by one of them.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
-from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
 
 __all__ = ["Schedule"]
 
 
 class Scheduled(Protocol):
-    """What a schedule can hold: it keeps when it is due there, `math.inf` while it is not in."""
+    """What a schedule can hold, hashable: it keeps when it is due there, `math.inf` while it is not in."""
 
-    scheduled: float
+    _scheduled: float
 
 
 T = TypeVar("T", bound=Scheduled)
 
 _TICKS = 8  # a second; a power of two, so that times are multiplied without rounding
-_NEVER = 2.0**1000  # seconds; later times have no tick
-_SWEEP_FROM = 64  # below this many orphans a sweep costs more than it frees
+_LATEST = 2.0**60  # seconds; all that is due later has the same tick
+_SWEEP_FROM = 64  # below this many places that count no more a sweep costs more than it frees
 
 
 class Schedule(Generic[T]):
-    """Items by the time, in seconds, at which they are due; the longest overdue first, then who was put in first."""
+    """Items by the time, in seconds, at which they are due; the longest overdue first."""
 
     __slots__ = ("_count", "_far", "_live", "_near", "_near_until", "_places", "_ticks")
 
     def __init__(self) -> None:
         self._near: list[tuple[float, int, T]] = []  # a heap of all that is due before `_near_until`
         self._near_until = 0.0
-        self._far: dict[int, list[T]] = {}  # by tick
+        self._far: dict[int, T | list[T]] = {}  # by tick
         self._ticks: list[int] = []  # a heap of the keys of `_far`
-        self._places = 0  # near and far, orphans included
+        self._places = 0  # near and far, those that count no more included
         self._live = 0
         self._count = 0
 
@@ -50,25 +52,25 @@ class Schedule(Generic[T]):
         return self._live
 
     def put(self, item: T, when: float) -> None:
-        """Makes `item` due at `when`, wherever it was before; takes it out when that is never."""
-        if not when < _NEVER:
+        """Makes `item` due at `when`, wherever it was before; `math.inf` takes it out."""
+        if not when < math.inf:
             self.remove(item)
             return
-        if item.scheduled == math.inf:
+        if item._scheduled == math.inf:
             self._live += 1
-        item.scheduled = when
+        item._scheduled = when
         self._places += 1
         if when < self._near_until:
             self._count += 1
             heapq.heappush(self._near, (when, self._count, item))
         else:
-            self._put_far(item, math.floor(when * _TICKS))
+            self._put_far(item, _tick(when))
         self._sweep()
 
     def remove(self, item: T) -> None:
         """Takes `item` out; nothing happens when it is not in."""
-        if item.scheduled < math.inf:
-            item.scheduled = math.inf
+        if item._scheduled < math.inf:
+            item._scheduled = math.inf
             self._live -= 1
             self._sweep()
 
@@ -78,87 +80,96 @@ class Schedule(Generic[T]):
         Of several that are not due before another eighth of a second begins it is the beginning that is told:
         none of them is due before it, and then is the time to ask again.
         """
-        if now >= self._near_until:
-            self._open(now)
         near = self._near
-        while near:
-            when, _, item = near[0]
-            if when == item.scheduled:
-                return when
-            heapq.heappop(near)
-            self._places -= 1
-        return self._first_far()
+        while True:
+            while near:
+                when, _, item = near[0]
+                if when == item._scheduled:
+                    return when
+                heapq.heappop(near)
+                self._places -= 1
+            if now < self._near_until or not self._open_next(now):
+                return self._first_far()
 
     def pop_due(self, now: float) -> T | None:
         """Takes out the item that is longest due at `now`; None when none is."""
         if self.next_time(now) > now or not self._near:
             return None
         item = heapq.heappop(self._near)[2]
-        item.scheduled = math.inf
+        item._scheduled = math.inf
         self._places -= 1
         self._live -= 1
         return item
 
-    def due(self, now: float) -> Iterable[T]:
-        """The items that are due at `now`, in no order. Reads all that is near: for statistics, not for polling."""
-        self.next_time(now)
-        return {item for when, _, item in self._near if when == item.scheduled <= now}
+    def due(self, now: float) -> set[T]:
+        """The items that are due at `now`. Reads all that may be: for statistics, not for polling."""
+        near = (item for _, _, item in self._near)
+        far = (item for tick in self._ticks if tick <= _tick(now) for item in self._items(tick))
+        return {item for item in itertools.chain(near, far) if item._scheduled <= now and item._scheduled < math.inf}
 
     def _put_far(self, item: T, tick: int) -> None:
-        items = self._far.get(tick)
-        if items is None:
-            self._far[tick] = [item]
+        there = self._far.get(tick)
+        if there is None:
+            self._far[tick] = item
             heapq.heappush(self._ticks, tick)
+        elif isinstance(there, list):
+            there.append(item)
         else:
-            items.append(item)
+            self._far[tick] = [there, item]
+
+    def _items(self, tick: int) -> list[T]:
+        there = self._far[tick]
+        return there if isinstance(there, list) else [there]
 
     def _first_far(self) -> float:
         while self._ticks:
             tick = self._ticks[0]
-            items = self._far[tick]
+            items = self._items(tick)
             while items and not _lies_in(tick, items[-1]):
                 items.pop()
                 self._places -= 1
             if items:
-                return items[0].scheduled if len(items) == 1 else tick / _TICKS
+                return items[0]._scheduled if len(items) == 1 else tick / _TICKS
             heapq.heappop(self._ticks)
             del self._far[tick]
         return math.inf
 
-    def _open(self, now: float) -> None:
-        """Moves to the heap what is due in the tick of `now`, or was before."""
-        present = math.floor(now * _TICKS)
-        self._near_until = (present + 1) / _TICKS
-        while self._ticks and self._ticks[0] <= present:
-            tick = heapq.heappop(self._ticks)
-            items = self._far.pop(tick)
-            living = [item for item in items if _lies_in(tick, item)]
-            self._places -= len(items) - len(living)
-            self._bring_near([(item.scheduled, self._count + place, item) for place, item in enumerate(living, 1)])
+    def _open_next(self, now: float) -> bool:
+        """Moves what is due in the next tick to the heap, which is empty; False when that lies ahead.
 
-    def _bring_near(self, entries: list[tuple[float, int, T]]) -> None:
-        self._count += len(entries)
-        if len(entries) > len(self._near):  # else there is a backlog, which is in order already
-            self._near += entries
-            heapq.heapify(self._near)
-        else:
-            for entry in entries:
-                heapq.heappush(self._near, entry)
+        One tick at a time: a clock may have jumped over many.
+        """
+        present = _tick(now)
+        if not self._ticks or self._ticks[0] > present:
+            self._near_until = (present + 1) / _TICKS
+            return False
+        tick = heapq.heappop(self._ticks)
+        items = self._items(tick)
+        del self._far[tick]
+        living = [item for item in items if _lies_in(tick, item)]
+        self._near += [(item._scheduled, turn, item) for turn, item in enumerate(living, self._count + 1)]
+        heapq.heapify(self._near)
+        self._near_until = (tick + 1) / _TICKS
+        self._count += len(living)
+        self._places -= len(items) - len(living)
+        return True
 
     def _sweep(self) -> None:
         orphans = self._places - self._live
         if orphans <= _SWEEP_FROM or orphans <= self._live:
             return
-        living = {item: (when, turn, item) for when, turn, item in self._near if when == item.scheduled}
-        self._near = list(living.values())
+        near = {item: (when, turn, item) for when, turn, item in self._near if when == item._scheduled}
+        self._near[:] = near.values()
         heapq.heapify(self._near)
-        far = (
-            (tick, [item for item in dict.fromkeys(items) if _lies_in(tick, item)]) for tick, items in self._far.items()
-        )
-        self._far = {tick: items for tick, items in far if items}
+        far = {tick: [item for item in dict.fromkeys(self._items(tick)) if _lies_in(tick, item)] for tick in self._far}
+        self._far = {tick: items if len(items) > 1 else items[0] for tick, items in far.items() if items}
         self._ticks = sorted(self._far)
         self._places = self._live
 
 
+def _tick(when: float) -> int:
+    return math.floor((min(_LATEST, when)) * _TICKS)
+
+
 def _lies_in(tick: int, item: Scheduled) -> bool:
-    return tick <= item.scheduled * _TICKS < tick + 1
+    return item._scheduled < math.inf and _tick(item._scheduled) == tick

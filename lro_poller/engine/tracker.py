@@ -128,8 +128,8 @@ class Listener(Protocol):
 class Tracker(msgspec.Struct, gc=False, eq=False):
     """The record of one operation that is being waited for. Times are seconds of one monotonic clock.
 
-    The garbage collector does not look at it, nor then at its entry in the queue: with a hundred thousand of them a
-    full collection would hold up every poll for a third of a second, and every poll would bring the next nearer.
+    The garbage collector does not look at it: with a hundred thousand of them a full collection would hold up
+    every poll for a good part of a second.
     So whoever ends a wait has to undo what could lead from a record back to itself: `leave` and `let_go`.
 
     Attributes:
@@ -153,7 +153,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         operation: As last read; None before the first reply.
         error: Why the last poll failed; None when it did not.
         max_failures: How many polls in a row may fail; None for any number.
-        scheduled, level: Its place in the queue.
+        level: Its place in the queue, -1 while it is not due.
         watchers: How many of its listeners want to see it running.
     """
 
@@ -177,7 +177,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     wait: float = 0.0
     operation: Operation | None = None
     error: PollError | None = None
-    scheduled: float = math.inf
+    _scheduled: float = math.inf
     level: int = -1
     watchers: int = 0
     _first: Listener | None = None

@@ -130,7 +130,7 @@ class ScriptedOperation:
         self.ends = None if script.duration is None or script.polls is not None else now + script.duration
         self.polls = 0
         self.over = False
-        self.scheduled = math.inf
+        self._scheduled = math.inf
         self._response = response
         self._metadata = metadata
         self._on_end = on_end

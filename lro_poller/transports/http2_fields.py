@@ -1,16 +1,17 @@
 """Header fields as HTTP/2 sends them (RFC 7541): made of literals, read with hpack.
 
-No dynamic table is used in either direction: our blocks refer to none, and the server is
-asked for none. So a block means the same wherever it comes, which lets a piece of one be
-made ahead, and a whole one be read once. Polls bring the same few fields again and again,
-and to undo their Huffman coding costs more than all else that a reply needs.
+No dynamic table is needed in either direction: our blocks refer to none, and the server is
+asked to keep none. Then a block means the same wherever it comes, which lets a piece of one
+be made ahead, and a whole one be read once. Polls bring the same few fields again and again,
+and to undo their Huffman coding costs more than all else that a reply needs. A server that
+keeps a table all the same is understood; its blocks are decoded each time.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import hpack
@@ -27,7 +28,8 @@ EMPTY_TABLE = b"\x20"
 """Before the first block: tells the server that ours use no dynamic table, whatever size it allows."""
 
 _MOST_KEPT = 32  # blocks; they differ by the second in `date`, and by the kind of reply
-_LONGEST_KEPT = 1 << 11  # bytes of one
+_LONGEST_KEPT = 1 << 10  # bytes of one
+_MOST_FIELDS_KEPT = 64  # in one; a field may be written in a single byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Head:
     """What a header block says: the status, 0 where there is none that could be one, and the other fields."""
 
     status: int
-    fields: CIMultiDictProxy[str]
+    fields: CIMultiDictProxy[str] = field(repr=False)  # a server may put into them what a log must not hold
 
 
 NO_HEAD = Head(0, CIMultiDictProxy(CIMultiDict()))
@@ -52,7 +54,7 @@ class FieldsReader:
         """A whole header block.
 
         Raises:
-            ValueError: it cannot be decoded; nor can any that comes after it.
+            ValueError: it cannot be decoded; what comes after it on the connection means nothing.
         """
         head = self._kept.get(block)
         return head if head is not None else self._decode(block)
@@ -63,9 +65,11 @@ class FieldsReader:
         except hpack.HPACKError as error:
             raise ValueError("a header block that cannot be decoded") from error
         # The size can change at the beginning of a block only: none at its end is none for all of its fields.
-        if self._decoder.header_table_size > 0 or len(self._kept) == _MOST_KEPT:
+        if self._decoder.header_table_size > 0:
             self._kept.clear()
-        if self._decoder.header_table_size == 0 and len(block) <= _LONGEST_KEPT:
+        elif len(block) <= _LONGEST_KEPT and len(head.fields) <= _MOST_FIELDS_KEPT:
+            if len(self._kept) == _MOST_KEPT:
+                del self._kept[next(iter(self._kept))]  # the oldest
             self._kept[block] = head
         return head
 

@@ -2,7 +2,7 @@
 
 Bytes in, ended exchanges out: it reads no clock and does no I/O. It speaks the part of the
 protocol that requests without a body need. It sends no data, hence waits for no window; it
-turns server push off. Every count that a server could drive up has a bound. A fault in one
+turns server push off. Whatever a server could make grow has a bound. A fault in one
 exchange ends that exchange, a fault in the framing ends the connection.
 """
 
@@ -61,6 +61,8 @@ class Failure:
 
 
 Outcome: TypeAlias = "Exchange | Failure"
+
+_WITHOUT_STATUS = Failure(Fault.BROKEN, "{origin} sent a reply without a status")
 
 
 class _MalformedError(Exception):
@@ -208,7 +210,10 @@ class Session:
         assert self._block is not None
         begun, first_flags, block = self._block
         block += payload
-        _require(stream == begun and len(block) <= _MAX_BLOCK, "sent header fields without end")
+        whole = bool(flags & _END_HEADERS)
+        _require(
+            stream == begun and len(block) <= _MAX_BLOCK and (bool(payload) or whole), "sent header fields without end"
+        )
         if flags & _END_HEADERS:
             self._block = None
             self._take_block(stream, first_flags, bytes(block))
@@ -227,7 +232,7 @@ class Session:
         if flags & _END_STREAM:
             self._finish(stream, exchange)
         elif exchange.head.status == 0:
-            self._break(stream, Failure(Fault.BROKEN, "{origin} sent a reply without a status"))
+            self._break(stream, _WITHOUT_STATUS)
 
     def _take_data(self, flags: int, stream: int, payload: bytes) -> None:
         _require(self._known(stream), "answered what nobody asked")
@@ -235,6 +240,9 @@ class Session:
         data = _unpadded(flags, payload)
         exchange = self._exchanges.get(stream)
         if exchange is None:
+            return
+        if exchange.head.status < 200 and not flags & _END_STREAM:
+            self._break(stream, _WITHOUT_STATUS)
             return
         if len(exchange.body) + len(data) > MAX_BODY:
             self._break(stream, Failure(Fault.TOO_LARGE, f"{{origin}} sent a body of more than {MAX_BODY} bytes"))
@@ -254,7 +262,7 @@ class Session:
         """The server has said that the reply is whole; held against what it announced."""
         status, announced = exchange.head.status, exchange.head.fields.get("content-length")
         if status < 200:
-            self._end(stream, Failure(Fault.BROKEN, "{origin} sent a reply without a status"))
+            self._end(stream, _WITHOUT_STATUS)
         elif announced is not None and announced != str(len(exchange.body)) and status != 304:
             self._end(stream, Failure(Fault.BROKEN, "{origin} sent a body of another length than announced"))
         else:

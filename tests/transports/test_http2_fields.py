@@ -45,14 +45,22 @@ def test_a_block_is_decoded_once_while_the_server_has_no_table() -> None:
 
 
 def test_what_is_kept_of_a_connection_has_a_bound() -> None:
-    reader, large = FieldsReader(), encode_fields([("a", "b" * 4096)])
+    reader, large, many = FieldsReader(), encode_fields([("a", "b" * 4096)]), encode_fields([("a", "b")] * 65)
     first = reader.read(EMPTY_TABLE)
-    assert reader.read(large) is not reader.read(large)
-    for number in range(31):
+    second = reader.read(encode_fields([("a", "0")]))
+    for number in range(1, 31):
         reader.read(encode_fields([("a", str(number))]))
-    assert reader.read(EMPTY_TABLE) is first
+    assert reader.read(large) is not reader.read(large)
+    assert reader.read(many) is not reader.read(many)
+    assert reader.read(EMPTY_TABLE) is first, "what is not kept takes nobody's place"
     reader.read(encode_fields([("a", "one more")]))
+    assert reader.read(encode_fields([("a", "0")])) is second
     assert reader.read(EMPTY_TABLE) is not first
+
+
+@pytest.mark.behaviour("B26")
+def test_what_was_read_does_not_show_what_a_server_put_into_it() -> None:
+    assert "secret" not in repr(FieldsReader().read(encode_fields([("x-echo", "Bearer secret")])))
 
 
 @pytest.mark.behaviour("B27")

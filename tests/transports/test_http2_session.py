@@ -142,6 +142,7 @@ def test_every_legal_form_of_a_reply_is_read_however_it_is_cut(frames: list[byte
         ([frame(HEADERS, 5, 1, literal((":status", "+20")))], Fault.BROKEN, "without a status"),
         ([frame(HEADERS, 5, 1, literal((":status", "100")))], Fault.BROKEN, "without a status"),
         ([frame(DATA, 1, 1, b"{}")], Fault.BROKEN, "without a status"),
+        ([frame(DATA, 0, 1, b"{}")], Fault.BROKEN, "without a status"),
         (
             [frame(HEADERS, 4, 1, OK + literal(("content-length", "3"))), frame(DATA, 1, 1, b"{}")],
             Fault.BROKEN,
@@ -193,6 +194,7 @@ def test_a_fault_of_one_exchange_is_its_own(frames: list[bytes], fault: Fault, w
         frame(HEADERS, 0, 1, OK) + frame(DATA, 0, 1, b"x"),
         frame(HEADERS, 0, 1, OK) + frame(CONTINUATION, END_HEADERS, 3),
         frame(HEADERS, 0, 1, OK) + frame(CONTINUATION, 0, 1, bytes(1 << 14)) * 3,
+        frame(HEADERS, 0, 1, OK) + frame(CONTINUATION, 0, 1),
         frame(CONTINUATION, END_HEADERS, 1, OK),
         frame(DATA, 0, 5, b"x"),
         frame(DATA, PADDED, 1, b"\x05abc"),
