@@ -37,6 +37,14 @@ _SECRET_FIELDS = frozenset({"authorization", "x-goog-api-key"})
 _SHORTEST_SECRET = 8  # characters; what is shorter is no token, and may be a part of any word
 _FIELD = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110, section 5.5
 
+_OAUTH_ERRORS = (
+    "invalid_grant",
+    "invalid_client",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+    "invalid_request",
+)
 _REFRESH_TIMEOUT = 30  # seconds for one request to a token server; google-auth's own default is 120
 
 
@@ -178,7 +186,7 @@ class Authorizer:
             await in_daemon_thread(lambda: credentials.refresh(_request()))
         except google.auth.exceptions.GoogleAuthError as error:
             transient = error.retryable or isinstance(error, google.auth.exceptions.TransportError)
-            what = f"refreshing {self._kind} failed: {type(error).__name__}"
+            what = f"refreshing {self._kind} failed: {type(error).__name__}{_oauth_error(error)}"
             return NoReply(Fault.UNAUTHORIZED, what) if transient else CredentialsError(what)
         except Exception as error:
             return CredentialsError(f"refreshing {self._kind} failed: {type(error).__name__}")
@@ -190,6 +198,15 @@ class Authorizer:
         """Until when the token server is left alone: whoever needs a token is told of the last failure."""
         self._failure = failure
         self._rests_until = self._loop.time() + retry_wait(max(self._failures, 1), 0.0)
+
+
+def _oauth_error(error: Exception) -> str:
+    """What a token server said, where it is one of the words of RFC 6749, section 5.2; its own text is not quoted."""
+    word = next((word for word in _OAUTH_ERRORS if word in str(error)), None)
+    if word is None:
+        return ""
+    remedy = "; it has expired or was revoked: sign in again, or supply another" if word == "invalid_grant" else ""
+    return f" ({word}{remedy})"
 
 
 def _grant(fields: dict[str, str]) -> Grant:

@@ -10,6 +10,7 @@ places is passed on. A caller's own callable is chained whole: what it raises is
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 import types
 from collections.abc import Callable
@@ -47,6 +48,8 @@ def decoder_of(decode: Any) -> Decoder | None:
         return lambda operation: decode.wrap(_parse_protobuf(operation, decode.pb(decode())))
     if _is_msgspec_type(decode):
         return msgspec_decoder(decode)
+    if inspect.iscoroutinefunction(decode):
+        raise TypeError(f"decode must be a plain function, for nobody would await {decode!r}")
     if callable(decode):
         return lambda operation: decode(operation.response)
     raise TypeError(f"decode must be a type or a callable, not {decode!r}")

@@ -8,7 +8,7 @@
     ├── PollerClosed              the poller was closed first
     ├── DecodeError               the operation succeeded, its response could not be decoded
     ├── BackoffError              the caller's backoff generator misbehaved
-    ├── CredentialsError          there are no credentials, or they do not work
+    ├── CredentialsError          there are no credentials; once polling, the cause of a PollError where they do not work
     └── InvalidOperationName      nothing was sent (a ValueError)
 
 No text of these holds a token or a body; what a service says is quoted in one line of bounded
@@ -74,7 +74,11 @@ class InvalidOperationName(LroError, ValueError):
 
 
 class CredentialsError(LroError):
-    """Credentials are missing, or refreshing them failed for good."""
+    """Credentials are missing, or they do not work.
+
+    Raised where a poller is opened. Credentials that fail later, by a refresh that is refused for good, end
+    each wait with a `PollError` of which this is the `__cause__`: nothing is known of the operation.
+    """
 
 
 class OperationError(LroError):

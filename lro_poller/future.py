@@ -193,8 +193,12 @@ class OperationFuture(Generic[T_co]):
         self._state = _State.FAILED_AND_SEEN
         return cast(LroError, self._result)
 
-    def cancel(self) -> bool:
-        """Stops waiting. The operation itself goes on at the service. False when there is an outcome already."""
+    def cancel(self, msg: object = None) -> bool:
+        """Stops waiting. The operation itself goes on at the service. False when there is an outcome already.
+
+        Args:
+            msg: Taken because asyncio's futures take one; it goes nowhere.
+        """
         if self.done():
             return False
         self._host.abandon(self)

@@ -15,9 +15,12 @@ import urllib.parse
 __all__ = ["check_origin"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_HOST = re.compile(
-    r"""[^][ \\%"<>^`{|}]+|\[[0-9A-Fa-f:.]+\](:[0-9]*)?"""
-)  # with its port; brackets hold an address of IPv6
+
+_HOST = re.compile(r"""[^][ \\%"<>^`{|}]+|\[[0-9A-Fa-f:.]+\](:[0-9]*)?""")
+"""With its port. Brackets hold an address of IPv6."""
+
+_USER = re.compile(r"//.*@")
+"""What stands before a host may be a password."""
 
 
 def check_origin(endpoint: str, *, allow_http: bool = False) -> str:
@@ -28,20 +31,21 @@ def check_origin(endpoint: str, *, allow_http: bool = False) -> str:
     """
     if not isinstance(endpoint, str):
         raise TypeError(f"endpoint must be a text such as 'http://127.0.0.1:8901', not {endpoint!r}")
+    shown = repr(_USER.sub("//…@", endpoint))
     try:
         parts = urllib.parse.urlsplit(endpoint)
         port = parts.port
     except ValueError as error:
-        raise ValueError(f"endpoint {endpoint!r}: {error}") from None
+        raise ValueError(f"endpoint {shown}: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"endpoint {endpoint!r} must be an origin such as 'https://example.com:443'")
+        raise ValueError(f"endpoint {shown} must be an origin such as 'https://example.com:443'")
     if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError(f"endpoint {endpoint!r} must be an origin: scheme, host and port, nothing else")
+        raise ValueError(f"endpoint {shown} must be an origin: scheme, host and port, nothing else")
     if not parts.netloc.isprintable() or not _HOST.fullmatch(parts.netloc):
-        raise ValueError(f"endpoint {endpoint!r} has no valid host")
+        raise ValueError(f"endpoint {shown} has no valid host")
     if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname):
         raise ValueError(
-            f"endpoint {endpoint!r} is plain HTTP to another machine, where a token could be read on the way; "
+            f"endpoint {shown} is plain HTTP to another machine, where a token could be read on the way; "
             "use https, or pass allow_http=True if you mean it"
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

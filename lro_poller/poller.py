@@ -457,6 +457,11 @@ class OperationPoller:
             raise RuntimeError("the poller is not open: use it inside 'async with OperationPoller(...) as poller:'")
         if runner.closed:
             raise RuntimeError("the poller is closed")
+        if not _runs_here(runner.loop):  # what is not safe must not seem to work
+            raise RuntimeError(
+                f"{self!r} is used outside its event loop; from another thread, "
+                "have loop.call_soon_threadsafe or asyncio.run_coroutine_threadsafe do it"
+            )
         return runner
 
     def _default_rate(self) -> float:
@@ -467,6 +472,13 @@ class OperationPoller:
 
 
 _NOTHING_ASKED = (None, None, "leave", None, None, None, None)
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 def _default_transport(origin: str) -> Transport:

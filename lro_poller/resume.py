@@ -48,7 +48,8 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         try:
             token = msgspec.json.decode(text, type=cls)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"not a token of this version of lro-poller: {error}") from None
+            hint = "" if text.lstrip().startswith("{") else "; an operation's name is for submit()"
+            raise ValueError(f"not a token of this version of lro-poller: {error}{hint}") from None
         if (token.service, token.origin) != (service, origin):
             raise ValueError(f"the token is of {token.service} at {token.origin}, this poller of {service} at {origin}")
         if not 0 <= token.sightings < 2**31 or not 0 <= token.age < 2**31:

@@ -226,12 +226,13 @@ class Runner:
     def settle(self, tracker: Tracker, verdict: Verdict) -> None:
         """See `pump.Host`."""
         now = self.loop.time()
-        logger.debug("%s: %s", tracker.name, type(verdict).__name__)
         try:
             self._account(tracker, verdict, now)
             self._follow(tracker, verdict, now)
         except BaseException as error:
             self._survive(tracker, error, now)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s: poll %d: %s", tracker.name, tracker.polls, self._describe(tracker, verdict, now))
 
     def time_out(self, future: OperationFuture[Any]) -> None:
         """See `pump.Host`."""
@@ -247,6 +248,13 @@ class Runner:
         error = PollTimeout(*self._facts(tracker, future, now))
         self.abandon(future)
         future._fail(error, now)
+
+    def _describe(self, tracker: Tracker, verdict: Verdict, now: float) -> str:
+        """For the log: what a poll brought, and when the next is due."""
+        if isinstance(verdict, Ended):
+            return "ended"
+        brought = "still running" if isinstance(verdict, Running) else summary(verdict.error)
+        return f"{brought}; the next in {max(tracker.due - now, 0):.1f} s" if tracker in self._queue else brought
 
     # What follows from a poll.
 

@@ -6,15 +6,31 @@ an operation by the attributes it has.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from .names import NamePattern
 from .operation import Operation
 
 __all__ = ["Submission", "Submittable", "read_submission"]
 
-Submittable: TypeAlias = str | Operation | Mapping[str, Any] | object
+
+class Named(Protocol):
+    """An object with the name of an operation, such as a protobuf message."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class Holding(Protocol):
+    """An object that holds such a one, such as google-api-core's futures."""
+
+    @property
+    def operation(self) -> Any: ...
+
+
+Submittable: TypeAlias = str | Operation | Mapping[str, Any] | Named | Holding
 """A name; an Operation, as a dict or as this library's; or an object with `.name` or `.operation.name`."""
 
 
@@ -62,9 +78,17 @@ def _read_operation(given: object) -> Operation | str:
     if not isinstance(name, str):
         raise TypeError(
             f"an operation is given by its name, as a dict, or as an object with .name or .operation.name, "
-            f"not as {type(given).__name__}"
+            f"not as {type(given).__name__}{_forgotten(given)}"
         )
     return _read_message(holder) or name
+
+
+def _forgotten(given: object) -> str:
+    """What turns the object into an operation, where that is known."""
+    if inspect.iscoroutine(given):
+        given.close()  # or Python would say once more that it was never awaited
+        return ": await it first"
+    return ": call its execute() first" if hasattr(given, "execute") else ""
 
 
 def _read_message(holder: Any) -> Operation | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import enum
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -96,7 +97,7 @@ def check_seconds(what: str, value: float) -> float:
     """Checks a span of time; `math.inf` is one."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         raise ValueError(f"{what} must be a number of seconds above 0, not {value!r}")
-    return float(value)
+    return float(min(value, sys.float_info.max)) if value < math.inf else math.inf
 
 
 def check_progress(progress: Progress | None) -> Progress | None:

@@ -108,6 +108,24 @@ async def test_a_refresh_that_fails_is_passing_or_final(retryable: bool, raised:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.behaviour("B26")
+@pytest.mark.parametrize(
+    "said, told",
+    [
+        ("invalid_grant: Token of alice@example.com has expired or was revoked", "RefreshError (invalid_grant; it has"),
+        ("invalid_client: secret answer", "RefreshError (invalid_client)"),
+        ("secret answer", "RefreshError"),
+    ],
+)
+async def test_of_what_a_token_server_says_only_the_words_of_the_standard_are_told(said: str, told: str) -> None:
+    authorizer = Authorizer(Tokens(RefreshError(said, {"error_description": said})), ORIGIN)
+    with pytest.raises(CredentialsError) as caught:
+        await authorizer.grant()
+    assert f"refreshing Tokens failed: {told}" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "alice" not in str(caught.value)
+
+
 @pytest.mark.behaviour("B17")
 async def test_a_401_brings_one_new_token_and_a_second_is_final(emulator: Emulator) -> None:
     once = emulator.add_operation(response={}, faults=[HttpError(401)])

@@ -225,6 +225,13 @@ def test_what_cannot_decode_is_refused_beforehand(decode: Any) -> None:
         decoder_of(decode)
 
 
+def test_a_decoder_that_would_have_to_be_awaited_is_refused_beforehand() -> None:
+    async def decode(response: Any) -> Any: ...
+
+    with pytest.raises(TypeError, match="nobody would await"):
+        decoder_of(decode)
+
+
 def test_a_type_that_msgspec_cannot_read_is_refused_beforehand() -> None:
     with pytest.raises(TypeError):
         decoder_of(list[AsStruct | AsDataclass])

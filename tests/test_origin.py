@@ -120,7 +120,17 @@ def test_plain_http_to_another_machine_needs_an_explicit_choice(endpoint: str) -
 def test_what_is_no_origin_is_refused_and_named(endpoint: str, allow_http: bool) -> None:
     with pytest.raises(ValueError, match=r"^endpoint ") as caught:
         check_origin(endpoint, allow_http=allow_http)
-    assert repr(endpoint) in str(caught.value)
+    assert "@" in endpoint or repr(endpoint) in str(caught.value)
+
+
+@pytest.mark.behaviour("B26")
+@pytest.mark.parametrize(
+    "endpoint", ["https://alice:secret@example.com", "http://a:sec@ret@127.0.0.1/v1", "x://secret@"]
+)
+def test_a_password_in_an_endpoint_is_not_told(endpoint: str) -> None:
+    with pytest.raises(ValueError, match=r"^endpoint .*//…@") as caught:
+        check_origin(endpoint)
+    assert "sec" not in str(caught.value)
 
 
 @pytest.mark.parametrize("endpoint", [None, 5, b"https://example.com", urllib.parse.urlsplit("https://example.com")])

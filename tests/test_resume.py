@@ -98,6 +98,11 @@ def test_what_is_no_token_of_this_version_is_refused(text: str) -> None:
         Token.read(text, SERVICE, ORIGIN)
 
 
+def test_a_name_in_place_of_a_token_is_told_where_it_belongs() -> None:
+    with pytest.raises(ValueError, match=r"for submit\(\)$"):
+        Token.read("operations/abc", SERVICE, ORIGIN)
+
+
 def test_a_token_without_a_version_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^not a token of this version of lro-poller"):
         Token.read(written(lro_poller=...), SERVICE, ORIGIN)

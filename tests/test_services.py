@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from typing import Any
 
@@ -155,3 +156,26 @@ def test_a_service_reads_replies_as_aip_151_says_unless_told_otherwise() -> None
 def test_a_service_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         EXAMPLE.origin = "https://evil.example"  # type: ignore[misc]
+
+
+@pytest.mark.behaviour("B19")
+@pytest.mark.parametrize(
+    "part, value",
+    [
+        ("name", 5),
+        ("version", 1),
+        ("origin", None),
+        ("names", "operations/**"),
+        ("scopes", "https://www.googleapis.com/auth/cloud-platform"),
+        ("quota", 600),
+        ("cancellable", "no"),
+        ("cancellable", 1),
+        ("not_found_grace", "5"),
+        ("not_found_grace", True),
+        ("dialect", 5),
+        ("batch_path", 5),
+    ],
+)
+def test_a_part_of_a_wrong_kind_is_named_where_the_service_is_made(part: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"^{part} of a Service must be"):
+        dataclasses.replace(EXAMPLE, **{part: value})

@@ -211,6 +211,24 @@ def test_what_has_no_name_is_a_type_error_that_says_what_may_be_given(given: Any
         read(given)
 
 
+async def made() -> None: ...
+
+
+class Request:
+    """As of google-api-python-client."""
+
+    def execute(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "given, remedy", [(made, "coroutine: await it first"), (Request, "Request: call its execute() first")]
+)
+def test_what_was_forgotten_is_told(given: Any, remedy: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        read(given())
+    assert str(caught.value).endswith(f"not as {remedy}")
+
+
 def test_an_object_that_is_named_for_another_reason_is_refused() -> None:
     with pytest.raises(InvalidOperationName):
         read(PurePath("operations/abc"))

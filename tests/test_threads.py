@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import subprocess
 import sys
 import threading
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from lro_poller.threads import in_daemon_thread
+
+from .scripted import Scripted, open_scripted, running
 
 
 @pytest.fixture
@@ -119,3 +123,38 @@ asyncio.run(main())
 """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
     assert (ended.stdout, ended.stderr) == ("left\n", "")
+
+
+@pytest.mark.behaviour("B19", "B21")
+async def test_every_method_says_so_in_another_loop_and_in_none() -> None:
+    async with open_scripted(Scripted(lambda name, attempt: running())) as poller:
+        future = poller.submit("operations/a")
+        calls: list[Callable[[], Any]] = [
+            lambda: poller.submit("operations/b"),
+            lambda: poller.resume(future.token),
+            lambda: poller.get("operations/b"),
+            lambda: poller.wait_all(["operations/b"]),
+            lambda: anext(poller.as_completed(["operations/b"])),
+            poller.drain,
+            poller.stats,
+        ]
+
+        async def elsewhere(call: Callable[[], Any]) -> None:
+            answer = call()
+            if inspect.isawaitable(answer):
+                await answer
+
+        def in_another_loop() -> list[str]:
+            said = []
+            for call in calls:
+                with pytest.raises(RuntimeError) as caught:
+                    asyncio.run(elsewhere(call))
+                said.append(str(caught.value))
+            with pytest.raises(RuntimeError) as caught:
+                poller.submit("operations/b")
+            return [*said, str(caught.value)]
+
+        said = await in_daemon_thread(in_another_loop)
+        assert len(said) == len(calls) + 1
+        assert all("is used outside its event loop" in one for one in said)
+        assert poller.stats().pending == 1

@@ -121,7 +121,10 @@ def _parser() -> argparse.ArgumentParser:
 def _add_wait(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     wait = _command(commands, "wait", "wait until operations end, and report each", _WAIT_EXAMPLES + "\n" + _EXITS)
     wait.add_argument(
-        "names", nargs="+", metavar="NAME", help="such as operations/abc; - reads names from standard input, one a line"
+        "names",
+        nargs="+",
+        metavar="NAME",
+        help="such as operations/abc; - reads names from standard input, one a line, without lines that begin with #",
     )
     wait.add_argument(
         "--deadline",

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from ..counting import counted
 from ..errors import InvalidOperationName
@@ -39,7 +40,7 @@ def read_names(given: Sequence[str], pattern: NamePattern) -> list[str]:
     return distinct
 
 
-def check_names(names: Iterable[str], pattern: NamePattern) -> None:
+def check_names(names: Sequence[str], pattern: NamePattern) -> None:
     """Checks all of them before the first is polled.
 
     Raises:
@@ -49,11 +50,13 @@ def check_names(names: Iterable[str], pattern: NamePattern) -> None:
     if len(wrong) > _TOLD:
         wrong[_TOLD:] = [f"and {counted(len(wrong) - _TOLD, 'more wrong name')}"]
     if wrong:
-        raise Complaint("\n  ".join(wrong))
+        files = [name for name in names if _is_file(name)]
+        hint = [f"to read names from a file: - < {files[0]}"] if files else []
+        raise Complaint("\n  ".join([*wrong, *hint]))
 
 
 def _lines() -> Iterator[str]:
-    """The lines of standard input, without blank ones, whatever ends them."""
+    """The lines of standard input, without blank ones and comments, whatever ends them."""
     if sys.stdin is None:
         raise Complaint("'-' reads names from standard input, which is closed")
     if sys.stdin.isatty():
@@ -62,8 +65,15 @@ def _lines() -> Iterator[str]:
         sys.stdin.reconfigure(errors="surrogateescape")  # what is no text is refused as a name, with its own message
     for line in sys.stdin:
         name = line.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").strip()  # the mark that Windows puts first
-        if name:
+        if name and not name.startswith("#"):
             yield name
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _fault(name: str, pattern: NamePattern) -> InvalidOperationName | None:

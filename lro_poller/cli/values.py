@@ -25,7 +25,9 @@ def parse_seconds(text: str) -> float:
     """Seconds of `90`, `90s`, `1.5s`, `5m`, `1h30m`, `250ms`, above zero."""
     seconds = _span(text)
     if not seconds > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time above zero; write 90, 90s, 5m or 1h30m")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time above zero, in words that are read: 90, 90s, 1.5s, 5m, 1h30m"
+        )
     return seconds
 
 

@@ -72,7 +72,10 @@ class Generated:
                 raise BackoffError(operation.name, "ended without giving a single wait") from None
             return self._wait
         except Exception as error:
-            raise BackoffError(operation.name, f"raised {type(error).__name__}") from error
+            made = self._generator
+            is_one = made is None or hasattr(made, "send")
+            fault = f"raised {type(error).__name__}" if is_one else f"is none, but of type {type(made).__name__}"
+            raise BackoffError(operation.name, fault) from error
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= sys.float_info.max:
             shown = repr(value) if isinstance(value, float | None) else f"a value of type {type(value).__name__}"
             raise BackoffError(operation.name, f"gave {shown}; a wait is a finite number of seconds, 0 or more")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from ..names import NamePattern
 from ..operation import Operation
@@ -25,6 +26,19 @@ class Quota:
     def __post_init__(self) -> None:
         if self.polls < 1 or not 0 < self.seconds < math.inf:
             raise ValueError(f"a quota must allow at least one poll in a finite time, not {self}")
+
+
+_KINDS: dict[str, Any] = {
+    "name": str,
+    "version": str,
+    "origin": str,
+    "names": NamePattern,
+    "scopes": tuple,
+    "quota": Quota | None,
+    "cancellable": bool,
+    "not_found_grace": int | float,
+    "batch_path": str | None,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,20 @@ class Service:
     not_found_grace: float = 0.0
     dialect: Dialect = Operation.from_json
     batch_path: str | None = None
+
+    def __post_init__(self) -> None:
+        """A part of a wrong kind would be taken for a fault of the first poll.
+
+        Raises:
+            TypeError: the message names it.
+        """
+        for part, kind in _KINDS.items():
+            value = getattr(self, part)
+            if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+                shown = kind.__name__ if isinstance(kind, type) else kind
+                raise TypeError(f"{part} of a Service must be of type {shown}, not {value!r}")
+        if not callable(self.dialect):
+            raise TypeError(f"dialect of a Service must be a function, not {self.dialect!r}")
 
     @property
     def id(self) -> str:

@@ -125,7 +125,8 @@ class AiohttpTransport:
             case aiohttp.ClientConnectorCertificateError():
                 return NoReply(Fault.UNTRUSTED, f"the certificate of {origin} is not trusted")
             case aiohttp.ClientConnectorError(os_error=OSError(strerror=str(why))) if why:
-                return NoReply(Fault.UNREACHABLE, f"no connection to {origin}: {why}")
+                hint = "; does it speak TLS at that port?" if "WRONG_VERSION_NUMBER" in why else ""
+                return NoReply(Fault.UNREACHABLE, f"no connection to {origin}: {why}{hint}")
             case aiohttp.ClientConnectorError() | aiohttp.ServerDisconnectedError() | OSError():
                 return NoReply(Fault.UNREACHABLE, f"the connection to {origin} failed: {type(error).__name__}")
         return NoReply(Fault.BROKEN, f"{origin} sent a broken reply: {type(error).__name__}")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import logging
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,8 @@ from ..wire import MAX_BODY, Fault, NoReply, Reply
 from .multipart import MAX_PARTS, Fields, Message, by_content_id, find_boundary, split, write
 
 __all__ = ["MAX_ANSWER", "BatchTransport", "Carrier"]
+
+logger = logging.getLogger("lro_poller")
 
 MAX_ANSWER = 8 << 20
 """Bytes of the answer to a batch: 80 KiB for each of a hundred polls, or `wire.MAX_BODY` for eight.
@@ -237,6 +240,10 @@ class BatchTransport:
         if 200 <= reply.status < 300 and self._answered:
             # The body is nobody's: read as an operation, it would be the same one for all of them.
             return NoReply(Fault.BROKEN, f"{origin} answered a batch with something else")
+        if not self._refused:
+            logger.warning(
+                "%s takes no batches at %s (HTTP %d); polls go out one by one", origin, self._path, reply.status
+            )
         self._refused = True
         return None
 

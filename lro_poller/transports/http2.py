@@ -21,7 +21,7 @@ try:
     import aiohappyeyeballs
     import hpack
 except ModuleNotFoundError as error:
-    raise ImportError("HTTP/2 needs the extra http2: pip install 'lro-poller[http2]'") from error
+    raise ImportError("HTTP/2 needs the extra http2 of lro-poller: pip install hpack aiohappyeyeballs") from error
 from multidict import CIMultiDict
 
 from ..origin import check_origin

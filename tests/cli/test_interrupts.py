@@ -81,7 +81,7 @@ def test_wait_says_what_may_still_run_and_keeps_what_it_has_told(
     with started("wait", done, name, *at(served), "--verbose", "--format", "json") as process:
         assert process.stdout is not None
         told = process.stdout.readline()
-        wait_for(process, f"{name}: Running")
+        wait_for(process, f"{name}: poll 1: still running")
         code, out, err = ended(process, number)
     assert (code, out) == (status, "")
     assert json.loads(told)["name"] == done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,20 @@ def test_wrong_names_are_told_before_anything_is_polled(
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert not served.requests
+
+
+def test_comments_are_passed_over(served: Emulator) -> None:
+    name = served.add_operation()
+    done = lro("wait", "-", *at(served), "--format", "json", stdin=f"# what was begun on Monday\n{name}\n#\n")
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)
+
+
+def test_the_name_of_a_file_is_told_how_it_is_read(served: Emulator, tmp_path: Path) -> None:
+    file = tmp_path / "names"
+    file.write_text("operations/a\n")
+    done = lro("wait", str(file), *at(served))
+    assert done.returncode == 2
+    assert f"to read names from a file: - < {file}" in done.stderr
 
 
 def test_names_that_are_no_text(served: Emulator) -> None:

@@ -86,4 +86,4 @@ def test_what_is_said_meanwhile_does_not_break_the_bar(served: Emulator) -> None
     name = served.add_operation()
     status, shown, _ = on_terminal("wait", name, *at(served), "--verbose", COLUMNS="200")
     assert status == 0
-    assert f"DEBUG: {name}: Ended" in words(shown)
+    assert f"DEBUG: {name}: poll 1: ended" in words(shown)

@@ -1,4 +1,4 @@
-"""What is about aiohttp alone: proxies of the environment."""
+"""What is about aiohttp alone: proxies of the environment, and what it says of a server without TLS."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from lro_poller import PollError
 from lro_poller.testing import Emulator
 from lro_poller.transports.aiohttp import AiohttpTransport
+from lro_poller.wire import Fault, NoReply
 
 from ..conftest import make_poller
 
@@ -28,3 +29,11 @@ async def test_a_proxy_of_the_environment_is_used_only_when_asked_for(
                 await poller.get(name)
         else:
             assert (await poller.get(name)).done
+
+
+async def test_a_server_without_tls_behind_https_is_told(emulator: Emulator) -> None:
+    transport = AiohttpTransport(emulator.origin.replace("http://", "https://"))
+    with pytest.raises(NoReply, match="does it speak TLS at that port") as caught:
+        await transport.send("GET", "/v1beta/operations/a", {})
+    assert caught.value.fault is Fault.UNREACHABLE
+    await transport.aclose()

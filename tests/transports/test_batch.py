@@ -7,6 +7,7 @@ import contextlib
 import email
 import email.message
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -344,11 +345,14 @@ async def test_what_passes_is_every_polls_own(service: Service, transport: Batch
 @pytest.mark.behaviour("B17")
 @pytest.mark.parametrize("outside", [200, 204, 302, 400, 403, 404, 405, 410, 413, 415, 501])
 async def test_a_service_that_takes_no_batches_is_polled_one_by_one(
-    service: Service, transport: BatchTransport, outside: int
+    service: Service, transport: BatchTransport, outside: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.answer = always(outside)
     assert shown(await ask_all(transport, 3)) == [200] * 3
     assert "refused" in repr(transport)
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
+        f"{transport.origin} takes no batches at /batch (HTTP {outside}); polls go out one by one"
+    ]
     assert shown(await ask_all(transport, 3)) == [200] * 3
     assert (len(service.batches), len(service.singles)) == (1, 6)
     assert all(one.headers["x-goog-request-params"] for one in service.singles)

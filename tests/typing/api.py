@@ -82,7 +82,19 @@ async def poll() -> None:
         assert_type(poller.budget, Budget)
 
 
-async def decode(poller: OperationPoller, names: list[str], google: object) -> None:
+class Created(msgspec.Struct):
+    """What a client library returns, by the attribute that counts."""
+
+    name: str
+
+
+def mistakes(poller: OperationPoller) -> None:
+    poller.submit(5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    poller.submit(None)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    poller.submit(["operations/a"])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+async def decode(poller: OperationPoller, names: list[str], google: Created) -> None:
     assert_type(poller.submit("operations/a", decode=Subscription, deadline=5), OperationFuture[Subscription])
     assert_type(poller.submit(google, decode=dict[str, int]), OperationFuture[dict[str, int]])
     assert_type(poller.resume("{}", decode=count), OperationFuture[int])
