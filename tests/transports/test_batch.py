@@ -347,6 +347,7 @@ async def test_what_passes_is_every_polls_own(service: Service, transport: Batch
 async def test_a_service_that_takes_no_batches_is_polled_one_by_one(
     service: Service, transport: BatchTransport, outside: int, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, "lro_poller")
     service.answer = always(outside)
     assert shown(await ask_all(transport, 3)) == [200] * 3
     assert "refused" in repr(transport)
