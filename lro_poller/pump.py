@@ -6,7 +6,7 @@ the next that is due when it is done with one. One timer is set for whatever com
 that falls due and may start, a deadline, or a poll that has taken too long. Deadlines are a
 schedule of their own, so that a poll which hangs cannot hold one up.
 
-What arrives in one turn of the loop is dealt with in the next, all of it in a row: there the same
+What arrives in one turn of the loop is dealt with in the next turns, many in a row: there the same
 few functions run again and again out of the processor's caches, which in between a client
 library's own would have to be filled anew for every poll.
 
@@ -20,6 +20,7 @@ import contextvars
 import functools
 import logging
 import math
+import sys
 import time
 from collections import deque
 from typing import Protocol
@@ -42,6 +43,7 @@ _START = Event.START  # before Python 3.12 naming a member runs a function of en
 _TIMER_SLACK = max(1e-6, time.get_clock_info("monotonic").resolution)  # seconds; a loop may ring so much early
 _AFTER_EARLY = 1e-3  # seconds; a loop that rounds to milliseconds would ring over and over
 _DEADLINES_AT_ONCE = 200  # that pass in one step of the loop, which has other work to do
+_DEALT_AT_ONCE = 16  # replies: a poll has some forty objects, and after 700 new ones the garbage collector runs
 _LAST_POLLS = 10.0  # seconds in which polls that are cancelled have to end
 
 
@@ -272,21 +274,21 @@ class Pump:
 
     # What has arrived.
 
-    def _deal(self) -> None:
-        """Settles all that has arrived, then gives each worker its next poll, or lets it end."""
+    def _deal(self, most: int = sys.maxsize) -> None:
+        """Settles what has arrived, `most` at the most, then gives each worker its next poll, or lets it end."""
         if not self._arrived:
             return
-        idle = []
+        idle: list[_Worker] = []
         try:
-            while self._arrived:
+            while self._arrived and len(idle) < most:
                 worker, tracker, answer = self._arrived.popleft()
                 idle.append(worker)
                 worker.tracker = None
                 if self._land(worker, tracker) and answer is not None:
                     self._host.settle(tracker, self._sender.judge(tracker, answer))
         finally:
-            if self._arrived:  # something ends the program; should it go on, nothing is lost
-                self._loop.call_soon(self._deal, context=self._context)
+            if self._arrived:  # there are more; or something ends the program, and should it go on, nothing is lost
+                self._loop.call_soon(self._deal, _DEALT_AT_ONCE, context=self._context)
             for worker in idle:
                 self._release(worker)
             self.arm()
@@ -307,7 +309,7 @@ class Pump:
                 answer = await self._poll(worker, tracker)
                 worker.turn = self._loop.create_future()
                 if not self._arrived:
-                    self._loop.call_soon(self._deal, context=self._context)
+                    self._loop.call_soon(self._deal, _DEALT_AT_ONCE, context=self._context)
                 self._arrived.append((worker, tracker, answer))
                 await worker.turn
         finally:

@@ -8,6 +8,7 @@ import gc
 import itertools
 import logging
 import sys
+from collections import Counter
 from typing import Any
 
 import backoff
@@ -329,6 +330,30 @@ def test_a_budget_outlives_a_loop_in_which_a_poller_stood_in_line() -> None:
     asyncio.run(leave())
     gc.collect()
     assert asyncio.run(poll()) == [{}] * 3
+
+
+@pytest.mark.behaviour("B23")
+async def test_what_arrives_together_is_dealt_with_by_the_handful() -> None:
+    """Sixteen replies in a row: fewer are dearer, and more have the garbage collector look at all of them."""
+    loop, gate, dealt, turn = asyncio.get_running_loop(), asyncio.Event(), list[int](), 0
+
+    def count_turns() -> None:
+        nonlocal turn
+        turn += 1
+        if len(dealt) < 64:
+            loop.call_soon(count_turns)
+
+    async def wait_for_all() -> Reply:
+        await gate.wait()
+        return done()
+
+    async with open_scripted(Scripted(lambda name, attempt: wait_for_all()), max_in_flight=64) as poller:
+        futures = [poller.submit(f"operations/{number}", decode=lambda _: dealt.append(turn)) for number in range(64)]
+        await asyncio.sleep(1)
+        gate.set()
+        count_turns()
+        await asyncio.gather(*futures)
+    assert set(Counter(dealt).values()) == {16}
 
 
 class RoundingLoop(SimulatedLoop):
