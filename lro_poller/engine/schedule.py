@@ -5,8 +5,8 @@ a place in the list of the eighth in which it is due, in no order: that takes ei
 no comparing. Where few are pending and lists would be longer than what they hold, an item
 stands for itself. When its eighth has come, a list is moved to the heap.
 
-An item is in a schedule at most once: putting it in again moves it. Moving and removing leave
-the old place behind. Places that are no longer an item's are passed over when they surface,
+An item is in a schedule at most once: putting it in again moves it. Moving leaves the old
+place behind, and so does removing where it would have to be searched for. Places that are no longer an item's are passed over when they surface,
 and swept out when they outnumber the others. An item that comes back to a time that it was
 moved away from may have two places there; it goes by one of them.
 """
@@ -31,6 +31,7 @@ T = TypeVar("T", bound=Scheduled)
 
 _TICKS = 8  # a second; a power of two, so that times are multiplied without rounding
 _LATEST = 2.0**60  # seconds; all that is due later has the same tick
+_FEW = 256  # items of one tick, of which one is found in a microsecond or two
 _SWEEP_FROM = 64  # below this many places that count no more a sweep costs more than it frees
 
 
@@ -69,9 +70,12 @@ class Schedule(Generic[T]):
 
     def remove(self, item: T) -> None:
         """Takes `item` out; nothing happens when it is not in."""
-        if item._scheduled < math.inf:
+        when = item._scheduled
+        if when < math.inf:
             item._scheduled = math.inf
             self._live -= 1
+            if when >= self._near_until:
+                self._leave(item, _tick(when))
             self._sweep()
 
     def next_time(self, now: float) -> float:
@@ -117,9 +121,18 @@ class Schedule(Generic[T]):
         else:
             self._far[tick] = [there, item]
 
+    def _leave(self, item: T, tick: int) -> None:
+        """Lets go of an item that was taken out, where that is cheap: it may hold much."""
+        items = self._items(tick)
+        if len(items) == 1:
+            del self._far[tick]  # the tick is left, and is a place that counts no more
+        elif len(items) <= _FEW:
+            items.remove(item)
+            self._places -= 1
+
     def _items(self, tick: int) -> list[T]:
-        there = self._far[tick]
-        return there if isinstance(there, list) else [there]
+        there = self._far.get(tick)
+        return there if isinstance(there, list) else [] if there is None else [there]
 
     def _first_far(self) -> float:
         while self._ticks:
@@ -130,9 +143,14 @@ class Schedule(Generic[T]):
                 self._places -= 1
             if items:
                 return items[0]._scheduled if len(items) == 1 else tick / _TICKS
-            heapq.heappop(self._ticks)
-            del self._far[tick]
+            self._drop_first_tick()
         return math.inf
+
+    def _drop_first_tick(self) -> int:
+        tick = heapq.heappop(self._ticks)
+        if self._far.pop(tick, None) is None:
+            self._places -= 1
+        return tick
 
     def _open_next(self, now: float) -> bool:
         """Moves what is due in the next tick to the heap, which is empty; False when that lies ahead.
@@ -141,15 +159,14 @@ class Schedule(Generic[T]):
         """
         present = _tick(now)
         if not self._ticks or self._ticks[0] > present:
-            self._near_until = (present + 1) / _TICKS
+            self._near_until = _end(present)
             return False
-        tick = heapq.heappop(self._ticks)
-        items = self._items(tick)
-        del self._far[tick]
+        items = self._items(self._ticks[0])
+        tick = self._drop_first_tick()
         living = [item for item in items if _lies_in(tick, item)]
         self._near += [(item._scheduled, turn, item) for turn, item in enumerate(living, self._count + 1)]
         heapq.heapify(self._near)
-        self._near_until = (tick + 1) / _TICKS
+        self._near_until = _end(tick)
         self._count += len(living)
         self._places -= len(items) - len(living)
         return True
@@ -167,9 +184,13 @@ class Schedule(Generic[T]):
         self._places = self._live
 
 
+def _end(tick: int) -> float:
+    return (tick + 1) / _TICKS if tick < _LATEST * _TICKS else math.inf
+
+
 def _tick(when: float) -> int:
-    return math.floor((min(_LATEST, when)) * _TICKS)
+    return math.floor(min(when, _LATEST) * _TICKS)
 
 
 def _lies_in(tick: int, item: Scheduled) -> bool:
-    return item._scheduled < math.inf and _tick(item._scheduled) == tick
+    return math.isfinite(item._scheduled) and _tick(item._scheduled) == tick

@@ -191,6 +191,35 @@ def test_what_was_removed_is_let_go() -> None:
 
 
 @pytest.mark.behaviour("B24")
+@pytest.mark.parametrize("together", [1, 2, 50])
+def test_what_was_removed_is_let_go_at_once_where_few_are_due_together(together: int) -> None:
+    schedule: Schedule[Item] = Schedule()
+    put(schedule, 5.0)
+    items = put(schedule, *(10.0 + number // together for number in range(100)))
+    alive = [weakref.ref(item) for item in items]
+    for item in items:
+        schedule.remove(item)
+    del items, item
+    gc.collect()
+    assert not any(ref() for ref in alive)
+    assert drain(schedule) == [0]
+
+
+@pytest.mark.behaviour("B24")
+def test_times_that_are_taken_and_given_up_for_ever_cost_no_memory() -> None:
+    schedule: Schedule[Item] = Schedule()
+    (item,) = put(schedule, 5.0)
+    tracemalloc.start()
+    for step in range(20_000):
+        schedule.put(item, 10.0 + step % 3000)
+        schedule.remove(item)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < 20_000
+    assert schedule.next_time(0.0) == math.inf
+
+
+@pytest.mark.behaviour("B24")
 def test_an_item_that_is_moved_for_ever_costs_no_memory() -> None:
     schedule: Schedule[Item] = Schedule()
     (item,) = put(schedule, 0.0)
