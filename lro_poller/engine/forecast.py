@@ -241,6 +241,10 @@ class History:
     def add(self, key: str, seconds: float) -> None:
         """An operation of that kind took `seconds`.
 
+        Args:
+            key: `"<service> <kind>"`, such as `"workspaceevents:v1beta CreateSubscriptionMetadata"`, or with what
+                the caller named as `kind=` in the place of the type. No other key is ever looked up.
+
         Raises:
             ValueError: it is no time.
             TypeError: the key is no text.
