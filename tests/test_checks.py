@@ -93,6 +93,7 @@ async def test_a_single_look_that_fails_is_told_once(emulator: Emulator, caplog:
     [
         ({"faults": [503]}, "a fault must be one of"),
         ({"duration": "2s"}, "duration must be a number of seconds"),
+        ({"faults": 503}, "faults must be several"),
         ({"error": "X"}, "error must be a Code"),
         ({"response": {1}}, "not JSON serializable"),
     ],

@@ -102,6 +102,10 @@ class Emulator:
     ) -> None:
         if keep_requests is not None and (type(keep_requests) is not int or keep_requests < 0):
             raise ValueError(f"keep_requests must be a whole number, 0 or more, or None, not {keep_requests!r}")
+        if type(port) is not int or not 0 <= port < 1 << 16:
+            raise ValueError(f"port must be a whole number, 0 to 65535, not {port!r}")
+        if quota is not None and not isinstance(quota, Quota):
+            raise TypeError(f"quota must be a Quota, such as Quota(600, 60), not {quota!r}")
         self._port = port
         self._cancellable = cancellable
         self._quota = quota

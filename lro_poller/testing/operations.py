@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..counting import counted
 from ..status import Code
 from .faults import FAULTS, Fault
 
@@ -45,6 +46,8 @@ class Script:
             isinstance(self.duration, int | float) and 0 <= self.duration < float("inf")
         ):
             raise ValueError(f"duration must be a number of seconds, 0 or more, or None, not {self.duration!r}")
+        if not isinstance(self.faults, Sequence):
+            raise TypeError(f"faults must be several, such as [HttpError(503)], not {self.faults!r}")
         for fault in self.faults:
             if fault is not None and not hasattr(fault, "answer"):
                 raise TypeError(f"a fault must be one of lro_poller.testing's, such as HttpError(503), not {fault!r}")
@@ -85,9 +88,10 @@ class Chance:
 
     def __post_init__(self) -> None:
         for name in ("error_rate", "fault_rate"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)!r}")
-        if not 0 <= self.duration < float("inf"):
+            share = getattr(self, name)
+            if not isinstance(share, int | float) or not 0 <= share <= 1:
+                raise ValueError(f"{name} must be between 0 and 1, not {share!r}")
+        if not isinstance(self.duration, int | float) or not 0 <= self.duration < float("inf"):
             raise ValueError(f"duration must be a number of seconds, 0 or more, not {self.duration!r}")
 
     def draw(self, dice: random.Random) -> Script:
@@ -139,6 +143,9 @@ class ScriptedOperation:
         self._chance = chance
         self._dice = dice
         self._clean = 0
+
+    def __repr__(self) -> str:
+        return f"<ScriptedOperation {self.name} {'over' if self.over else 'running'}, {counted(self.polls, 'poll')}>"
 
     def next_fault(self) -> Fault | None:
         """What the next poll meets: the script's faults first, then chance."""

@@ -945,3 +945,24 @@ async def test_with_a_certificate_it_serves_https(certified: tuple[ssl.SSLContex
         name = emulator.add_operation()
         async with session.get(f"{emulator.origin}/v1/{name}", ssl=trusting) as response:
             assert (await response.json())["done"]
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"port": "x"}, "port must be"),
+        ({"port": -1}, "port must be"),
+        ({"port": 65536}, "port must be"),
+        ({"quota": 5}, "quota must be a Quota"),
+        ({"duration": "2s"}, "duration must be"),
+        ({"fault_rate": "x"}, "fault_rate must be"),
+    ],
+)
+def test_an_emulator_is_not_made_of_what_it_could_not_use(options: dict[str, Any], said: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"^{said}"):
+        Emulator(**options)
+
+
+async def test_an_operation_shows_where_in_its_life_it_is(emulator: Emulator) -> None:
+    name = emulator.add_operation(duration=None)
+    assert repr(emulator.operations[name]) == f"<ScriptedOperation {name} running, 0 polls>"
