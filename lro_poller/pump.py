@@ -119,11 +119,8 @@ class Pump:
     def nudge(self) -> None:
         """See `Claimant`."""
         now = self._loop.time()
-        if (
-            self._loop.is_closed()
-            or self._scout is not None
-            or max(self._queue.next_time(now), self._rests_until) > now
-        ):
+        when = max(self._queue.next_time(now), self._rests_until)
+        if self._loop.is_closed() or self._scout is not None or when > now:
             self._leave_line()
         else:
             self.arm()
@@ -184,8 +181,7 @@ class Pump:
         return when
 
     def _ring(self) -> None:
-        now = self._loop.time() + _TIMER_SLACK
-        self._rang_early = now < self._rings_at
+        self._rang_early = self._loop.time() + _TIMER_SLACK < self._rings_at
         self._timer, self._rings_at = None, math.inf
         self._deal()  # an outcome that is here was in time
         now = self._loop.time() + _TIMER_SLACK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import sys
 from typing import Any
 
 import backoff
@@ -59,6 +60,10 @@ def test_what_is_asked_for_goes_before_the_defaults() -> None:
 @pytest.mark.behaviour("B10")
 def test_a_deadline_without_end_is_none_even_where_there_is_a_default() -> None:
     assert made(Terms(deadline=5.0), deadline=math.inf).deadline is None
+
+
+def test_a_deadline_beyond_what_a_float_holds_is_the_longest_there_is() -> None:
+    assert made(deadline=10**400).deadline == sys.float_info.max
 
 
 @pytest.mark.behaviour("B12")

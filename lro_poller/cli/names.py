@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..counting import counted
@@ -40,18 +40,19 @@ def read_names(given: Sequence[str], pattern: NamePattern) -> list[str]:
     return distinct
 
 
-def check_names(names: Sequence[str], pattern: NamePattern) -> None:
+def check_names(names: Iterable[str], pattern: NamePattern) -> None:
     """Checks all of them before the first is polled.
 
     Raises:
         Complaint: with a line for each of the first that are wrong.
     """
-    wrong = [str(fault) for name in names if (fault := _fault(name, pattern)) is not None]
+    faults = [fault for name in names if (fault := _fault(name, pattern)) is not None]
+    wrong = [str(fault) for fault in faults]
     if len(wrong) > _TOLD:
         wrong[_TOLD:] = [f"and {counted(len(wrong) - _TOLD, 'more wrong name')}"]
     if wrong:
-        files = [name for name in names if _is_file(name)]
-        hint = [f"to read names from a file: - < {files[0]}"] if files else []
+        file = next((fault.name for fault in faults[:_TOLD] if _is_file(str(fault.name))), None)
+        hint = [] if file is None else [f"to read names from a file: - < {file}"]
         raise Complaint("\n  ".join([*wrong, *hint]))
 
 

@@ -30,7 +30,7 @@ _MOVED_AT_ONCE = 4  # entries of the schedule that one turn may move: the more a
 
 
 class Queued(Protocol):
-    """What a queue can hold: it keeps its place there, `math.inf` and level -1 while it has none."""
+    """What a queue can hold: it keeps its place there, due at `math.inf` and level -1 while it has none."""
 
     _scheduled: float
     level: int
