@@ -60,12 +60,13 @@ class Host(Protocol):
 class _Worker:
     """A task that polls one operation after another."""
 
-    __slots__ = ("began", "cut", "task", "tracker", "turn")
+    __slots__ = ("answer", "began", "cut", "task", "tracker", "turn")
 
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
         self.tracker: Tracker | None = None
         self.began = math.inf  # when its poll was sent; not before there is a token for it
+        self.answer: Answer | Exception | None = None  # what its poll brought, until that is dealt with
         self.cut = False  # whether its poll was told to stop
         self.turn: asyncio.Future[None] | None = None  # done when it may go on, with what `tracker` says, or end
 
@@ -87,7 +88,7 @@ class Pump:
         self._queue = queue
         self._closed = False
         self._in_flight: dict[Tracker, _Worker] = {}  # in the order in which they were sent
-        self._arrived: deque[tuple[_Worker, Tracker, Answer | Exception | None]] = deque()
+        self._arrived: deque[_Worker] = deque()  # whose polls are over
         self._workers: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
@@ -271,23 +272,27 @@ class Pump:
     # What has arrived.
 
     def _deal(self, most: int = sys.maxsize) -> None:
-        """Settles what has arrived, `most` at the most, then gives each worker its next poll, or lets it end."""
+        """Settles what has arrived, `most` at the most, and gives each worker its next poll, or lets it end."""
         if not self._arrived:
             return
-        idle: list[_Worker] = []
         try:
-            while self._arrived and len(idle) < most:
-                worker, tracker, answer = self._arrived.popleft()
-                idle.append(worker)
-                worker.tracker = None
-                if self._land(worker, tracker) and answer is not None:
-                    self._host.settle(tracker, self._sender.judge(tracker, answer))
+            while self._arrived and most > 0:
+                most -= 1
+                worker = self._arrived.popleft()
+                try:
+                    self._settle(worker)
+                finally:
+                    self._release(worker)
         finally:
             if self._arrived:  # there are more; or something ends the program, and should it go on, nothing is lost
                 self._loop.call_soon(self._deal, _DEALT_AT_ONCE, context=self._context)
-            for worker in idle:
-                self._release(worker)
             self.arm()
+
+    def _settle(self, worker: _Worker) -> None:
+        tracker, answer = worker.tracker, worker.answer
+        worker.tracker = worker.answer = None
+        if tracker is not None and self._land(worker, tracker) and answer is not None:
+            self._host.settle(tracker, self._sender.judge(tracker, answer))
 
     def _release(self, worker: _Worker) -> None:
         """Lets `worker` go on with what is due next, or end."""
@@ -302,11 +307,11 @@ class Pump:
         worker.task = asyncio.current_task()  # for one that starts eagerly, before whoever made it has the task
         try:
             while (tracker := worker.tracker) is not None:
-                answer = await self._poll(worker, tracker)
+                worker.answer = await self._poll(worker, tracker)
                 worker.turn = self._loop.create_future()
                 if not self._arrived:
                     self._loop.call_soon(self._deal, _DEALT_AT_ONCE, context=self._context)
-                self._arrived.append((worker, tracker, answer))
+                self._arrived.append(worker)
                 await worker.turn
         finally:
             self.arm()

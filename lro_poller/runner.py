@@ -27,7 +27,7 @@ from .engine.queue import Queue
 from .engine.tracker import Effect, Errand, Event, Listener, State, Tracker
 from .engine.verdict import Ended, Running, Setback, Verdict
 from .errands import Errands
-from .errors import LroError, PollerClosed, PollError, PollTimeout, summary
+from .errors import BackoffError, LroError, PollerClosed, PollError, PollTimeout, summary
 from .future import OperationFuture
 from .operation import Operation
 from .pump import Pump
@@ -112,7 +112,7 @@ class Runner:
     def _park_known(self, tracker: Tracker, now: float) -> None:
         """Schedules the first poll of an operation that was just seen running: looking at once would be wasted."""
         try:
-            self._park(tracker, now)
+            self._planner.park(tracker, now, self._draw(), self._lead())
         except BaseException as error:
             self._survive(tracker, error, now)
 
@@ -277,7 +277,7 @@ class Runner:
     def _follow(self, tracker: Tracker, verdict: Verdict, now: float) -> None:
         match tracker.hear(verdict, now):
             case Effect.PARK:
-                self._park(tracker, now)
+                self._planner.park(tracker, now, self._draw(), self._lead())
             case Effect.RETRY:
                 self._planner.retry(tracker, now, self._draw(), self._lead())
             case Effect.HURRY:
@@ -296,15 +296,9 @@ class Runner:
             for who in tracker.audience():
                 who._see(verdict.operation)
 
-    def _park(self, tracker: Tracker, now: float) -> None:
-        try:
-            self._planner.park(tracker, now, self._draw(), self._lead())
-        except LroError as error:
-            self._give_up(tracker, error, now)
-
     def _draw(self) -> float:
         drawn = self._random()
-        if not isinstance(drawn, (int, float)) or not 0 <= drawn <= 1:
+        if not 0 <= drawn <= 1:
             raise ValueError("the source of randomness gave no number from 0 to 1")
         return drawn
 
@@ -313,7 +307,10 @@ class Runner:
         return max(3 * self._sender.latency, _SHORTEST_LEAD)
 
     def _survive(self, tracker: Tracker, error: BaseException, now: float) -> None:
-        """A bug, of ours or in code of the caller's that runs in here: heard of on this operation's own futures."""
+        """What code of the caller's has raised in here, or a bug of ours: heard of on this operation's own futures."""
+        if isinstance(error, BackoffError):
+            self._give_up(tracker, error, now)
+            return
         logger.error("%s: %s in dealing with what was seen of it", tracker.name, type(error).__name__)
         failure = PollError(tracker.name, f"{type(error).__name__} in dealing with what was seen of it")
         failure.__cause__ = error

@@ -205,8 +205,8 @@ class Budget:
         return min(self.max_rate, max(limit, _SLOWEST))
 
     def _next(self, now: float) -> float:
-        spare = 0.0 if self._burst == 1 else (self._burst - 1) / self.rate(now)
-        return max(self._turn - spare, self._paused_until)
+        turn = self._turn if self._burst == 1 else self._turn - (self._burst - 1) / self.rate(now)
+        return max(turn, self._paused_until)
 
     def _is_first(self, who: Claimant) -> bool:
         return next(iter(self._in_line)) is who

@@ -17,6 +17,8 @@ from .tracker import Listener, State, Tracker, latest_look
 
 __all__ = ["Planner", "when_worth"]
 
+_PARKED = State.PARKED  # before Python 3.12 naming a member runs a function of enum's
+
 
 class Planner:
     """The one that puts operations into the queue of one poller.
@@ -71,21 +73,20 @@ class Planner:
     def look_before(self, tracker: Tracker, who: Listener, now: float, lead: float) -> None:
         """Brings the next poll forward, should it lie behind the deadline of `who`."""
         look = latest_look(who, lead)
-        if tracker.state is State.PARKED and tracker in self._queue and now < look < tracker.due:
+        if tracker.state is _PARKED and tracker in self._queue and now < look < tracker.due:
             tracker.due = look
             self._queue.put(tracker, look)
 
     def _rest(self, tracker: Tracker, now: float, wait: float, lead: float) -> None:
         """Schedules the next poll, unless code of the caller's has ended the wait or asked for a poll at once."""
-        if tracker.state is State.PARKED and tracker not in self._queue:
+        if tracker.state is _PARKED and tracker not in self._queue:
             self._put(tracker, now, wait, lead)
 
     def _put(self, tracker: Tracker, now: float, wait: float, lead: float) -> None:
         """Has it polled after `wait`, not before the service lets it, and once more before a deadline."""
-        due = max(tracker.not_before, now + wait)
-        last = tracker.last_look(now, lead)
-        tracker.due = due if last is None else min(due, last)
-        self._queue.put(tracker, tracker.due)
+        due = max(now + wait, tracker.not_before)
+        tracker.due = due = min(due, tracker.last_look(now, lead))
+        self._queue.put(tracker, due)
 
 
 def when_worth(tracker: Tracker, level: int) -> float:

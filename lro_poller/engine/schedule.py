@@ -66,7 +66,8 @@ class Schedule(Generic[T]):
             heapq.heappush(self._near, (when, self._count, item))
         else:
             self._put_far(item, _tick(when))
-        self._sweep()
+        if self._places > self._live + _SWEEP_FROM:
+            self._sweep()
 
     def remove(self, item: T) -> None:
         """Takes `item` out; nothing happens when it is not in."""
@@ -76,7 +77,8 @@ class Schedule(Generic[T]):
             self._live -= 1
             if when >= self._near_until:
                 self._leave(item, _tick(when))
-            self._sweep()
+            if self._places > self._live + _SWEEP_FROM:
+                self._sweep()
 
     def next_time(self, now: float) -> float:
         """When the first item is due, as seen from `now`; `math.inf` when there is none.
@@ -172,8 +174,7 @@ class Schedule(Generic[T]):
         return True
 
     def _sweep(self) -> None:
-        orphans = self._places - self._live
-        if orphans <= _SWEEP_FROM or orphans <= self._live:
+        if self._places <= 2 * self._live:
             return
         near = {item: (when, turn, item) for when, turn, item in self._near if when == item._scheduled}
         self._near[:] = near.values()

@@ -217,19 +217,20 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         first = () if self._first is None else (self._first,)
         return (*first, *self._others) if self._others else first
 
-    def last_look(self, now: float, lead: float) -> float | None:
+    def last_look(self, now: float, lead: float) -> float:
         """When the last poll has to start that is to end before the first deadline that still allows one.
 
-        One that was made just before serves as well: of many deadlines, each in turn would be looked at otherwise.
+        `math.inf` where none does. One that was made just before serves as well: of many deadlines, each in
+        turn would be looked at otherwise.
 
         Args:
             lead: As of `latest_look`.
         """
         if self._others is None:
             look = math.inf if self._first is None else latest_look(self._first, lead)
-            return look if now + _LOOKS_APART < look < math.inf else None
-        looks = [look for who in self.audience() if now + _LOOKS_APART < (look := latest_look(who, lead)) < math.inf]
-        return min(looks, default=None)
+            return look if look > now + _LOOKS_APART else math.inf
+        looks = (latest_look(who, lead) for who in self.audience())
+        return min((look for look in looks if look > now + _LOOKS_APART), default=math.inf)
 
     def let_go(self) -> None:
         """Its wait is over: drops what may hold its future, in a caller's function or an error's traceback."""
