@@ -411,7 +411,7 @@ def shares(answers: list[tuple[float, bool]], since: float, until: float, rate: 
 
 @pytest.mark.behaviour("B18")
 @pytest.mark.parametrize("latency", [0.05, 0.8])
-@pytest.mark.parametrize("rate", [4.0, 12.0])
+@pytest.mark.parametrize("rate", [1.0, 4.0, 12.0])
 @pytest.mark.parametrize("eager", [2.0, 20.0])
 @pytest.mark.parametrize(
     "server", [Bucket, lambda rate: Bucket(rate, 1.0), Minutes, Sliding], ids=["bucket", "bare", "minutes", "sliding"]
@@ -430,6 +430,73 @@ def test_a_quota_of_thirty_a_minute_is_kept_to_as_well() -> None:
     refused, used = shares(polled(Budget(32), Bucket(0.5), 0.2, 2_000.0), 120.0, 2_000.0, 0.5)
     assert refused < 0.02
     assert used > 0.85
+
+
+class UsedByOthers:
+    """Minutes; in the first of them others use all but a few of the polls."""
+
+    def __init__(self, server: Minutes, left: int) -> None:
+        self.server, self.others = server, int(server.quota) - left
+
+    def allows(self, now: float) -> bool:
+        while now < 60 and self.others:
+            self.others -= self.server.allows(now)
+        return self.server.allows(now)
+
+
+@pytest.mark.behaviour("B18")
+def test_what_others_have_left_in_a_minute_is_not_taken_for_the_quota() -> None:
+    answers = polled(Budget(32, 20.0), UsedByOthers(Minutes(10.0), 20), 0.1, 600.0)
+    assert shares(answers, 0.0, 60.0, 1.0)[1] * 60 == 20
+    assert shares(answers, 60.0, 240.0, 10.0)[1] > 0.85
+
+
+def limited(*refused: float) -> Budget:
+    """Two polls a second were answered for 200 s, but for one at 50 s; then those at these times were refused."""
+    budget = Budget(32)
+    for half in range(400):
+        budget.throttled(50.0, 0.0) if half == 100 else budget.answered(half / 2)
+    for when in refused:
+        budget.throttled(when, 0.0)
+    return budget
+
+
+@pytest.mark.behaviour("B18")
+@pytest.mark.parametrize(
+    "refused, within_a_minute",
+    [
+        ((200.0, 201.0, 203.0), 120),
+        ((200.0, 201.0, 203.0, 207.0), 105),
+        ((200.0, 201.0, 203.0, 207.0, 215.0), 89),
+        ((200.0, 201.0, 203.0, 207.0, 215.0, 231.0), 57),
+        ((200.0, 201.0, 203.0, 207.0, 215.0, 231.0, 263.0), 57),  # in the minute before that nothing was answered
+    ],
+)
+def test_when_it_lasts_what_was_answered_within_a_minute_is_all_that_is_allowed(
+    refused: tuple[float, ...], within_a_minute: int
+) -> None:
+    rate = limited(*refused).rate(refused[-1])
+    assert 0.91 < rate / (within_a_minute / 60) <= 1.0
+
+
+@pytest.mark.behaviour("B18")
+def test_that_it_lasts_never_raises_the_limit() -> None:
+    budget = Budget(32)
+    for half in range(100):
+        budget.answered(half / 2)
+    for when in (60.0, 61.0, 63.0, 67.0):
+        budget.throttled(when, 0.0)
+        assert budget.rate(when) == 0.02  # nothing was answered in the five seconds before
+
+
+@pytest.mark.behaviour("B18")
+def test_the_more_polls_were_refused_the_longer_until_the_limit_is_tried_again() -> None:
+    once, thrice = limited(200.0), limited(200.0, 201.0, 203.0)
+    assert once.rate(200.0) == thrice.rate(200.0) < once.rate(230.0)
+    assert once.rate(250.0) == pytest.approx(2.0, rel=0.01)
+    assert thrice.rate(250.0) < 1.99
+    assert thrice.rate(252.5) == pytest.approx(2.0, rel=0.01)
+    assert thrice.rate(300.0) < once.rate(300.0)
 
 
 @pytest.mark.behaviour("B18")
