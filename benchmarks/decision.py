@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from lro_poller.engine.cadence import jittered, wait_by
-from lro_poller.engine.forecast import Kind
+from lro_poller.engine.history import Kind
 from lro_poller.engine.queue import Queue
 
 from .harness import Figures, in_turn, median, parse_options, ratio, run_child

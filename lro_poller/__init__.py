@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .engine.budget import Budget
-from .engine.forecast import History
+from .engine.history import History
 from .errors import (
     Aborted,
     AlreadyExists,

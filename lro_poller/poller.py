@@ -18,7 +18,7 @@ from .checks import check_callable, check_credentials, check_part, check_transpo
 from .collecting import Completions, settled
 from .engine.budget import Budget
 from .engine.cadence import BackoffFactory, check_backoff
-from .engine.forecast import History
+from .engine.history import History
 from .future import OperationFuture
 from .operation import Operation
 from .origin import check_origin

@@ -20,7 +20,8 @@ from typing import Any
 
 from .engine.budget import Budget
 from .engine.cadence import Generated
-from .engine.forecast import PLAIN, Hints, History, around
+from .engine.forecast import PLAIN, Hints, around
+from .engine.history import History
 from .engine.learning import Learner
 from .engine.planner import Planner, when_worth
 from .engine.queue import Queue

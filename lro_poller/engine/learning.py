@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
-from .forecast import History, Kind, around
+from .forecast import around
+from .history import History, Kind
 from .tracker import Tracker
 
 __all__ = ["Learner"]

@@ -22,7 +22,8 @@ from ..counting import counted
 from ..errors import LroError, PollError
 from ..operation import Operation
 from .cadence import Generated
-from .forecast import PLAIN, Forecast, Hints, Kind
+from .forecast import PLAIN, Forecast, Hints
+from .history import Kind
 from .verdict import Ended, Running, Setback, Unauthorized, Verdict
 
 __all__ = ["LIFE", "Cancellation", "Effect", "Errand", "Event", "State", "Tracker", "latest_look"]

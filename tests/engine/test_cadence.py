@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lro_poller.engine.cadence import JITTER, Generated, check_backoff, jittered, wait_by
-from lro_poller.engine.forecast import PLAIN, Kind, around
+from lro_poller.engine.forecast import PLAIN, around
+from lro_poller.engine.history import Kind
 from lro_poller.errors import BackoffError
 from lro_poller.operation import Operation
 

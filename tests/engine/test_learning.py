@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from lro_poller.engine.durations import Interval
-from lro_poller.engine.forecast import PLAIN, Hints, History, around
+from lro_poller.engine.forecast import PLAIN, Hints, around
+from lro_poller.engine.history import History
 from lro_poller.engine.learning import Learner
 from lro_poller.engine.outlook import AGES
 from lro_poller.engine.tracker import Event, Tracker

@@ -11,7 +11,8 @@ import pytest
 
 from lro_poller.engine.budget import Budget
 from lro_poller.engine.cadence import Generated, wait_by
-from lro_poller.engine.forecast import PLAIN, History
+from lro_poller.engine.forecast import PLAIN
+from lro_poller.engine.history import History
 from lro_poller.engine.learning import Learner
 from lro_poller.engine.planner import Planner, when_worth
 from lro_poller.engine.queue import Queue

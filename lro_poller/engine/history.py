@@ -1,0 +1,224 @@
+"""What was learned of how long operations take, by kind.
+
+Decides when a kind is planned anew, which kinds are kept, and how all of it is written down and
+read again. A plan takes some milliseconds of a loop that has other work to do: one kind is not
+planned anew more than once a second, and all kinds together take turns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from typing import Any
+
+import msgspec
+
+from .durations import Durations, Followed
+from .forecast import PLAIN, Forecast, by_survival
+from .outlook import AGES
+
+__all__ = ["History", "Kind"]
+
+_REBUILD_EVERY = 1.0  # seconds at the least between two plans of one kind
+_REBUILD_SHARE = 0.1  # of the durations so far has to be new
+_REBUILD_COUNT = 32  # new ones that always suffice
+_PLANS_APART = 0.05  # seconds between two plans of different kinds: a tenth of the time goes into them at the most
+
+_MOST_KINDS = 256
+_MOST_SEEN = 2**53
+_VERSION = 1
+
+
+class _Turns:
+    """Who is planned anew next: kinds that have learned enough, in the order in which they had."""
+
+    __slots__ = ("_free_at", "_waiting")
+
+    def __init__(self) -> None:
+        self._waiting: dict[Kind, None] = {}
+        self._free_at = -math.inf
+
+    def ask(self, kind: Kind, now: float) -> None:
+        """`kind` has learned enough. It has its turn now or when one of the others asks later."""
+        self._waiting.setdefault(kind)
+        if now >= self._free_at:
+            self._free_at = now + _PLANS_APART
+            first = next(iter(self._waiting))
+            del self._waiting[first]
+            first.renew(now)
+
+
+class Kind:
+    """Operations that are expected to take equally long, and what they have taught.
+
+    Attributes:
+        durations: How long those took that have ended.
+    """
+
+    __slots__ = ("_built", "_fresh", "_planned", "_turns", "durations")
+
+    def __init__(self, durations: Durations | None = None, turns: _Turns | None = None) -> None:
+        self.durations = Durations() if durations is None else durations
+        self._turns = _Turns() if turns is None else turns
+        self._planned: Forecast | None = None
+        self._fresh = 0
+        self._built = -math.inf
+
+    def follow(self, operation: Followed) -> None:
+        """An operation was seen running for the first time."""
+        self.durations.follow(operation)
+
+    def end(self, operation: Followed, now: float) -> None:
+        """An operation was found done at `now`."""
+        self.durations.end(operation, now)
+        self._learned(now)
+
+    def lose(self, operation: Followed, now: float) -> None:
+        """An operation is not looked at any more."""
+        self.durations.lose(operation)
+        self._learned(now)
+
+    def add(self, seconds: float) -> None:
+        """An operation took `seconds`."""
+        self.durations.add(seconds, seconds)
+        self._planned = None
+
+    def renew(self, now: float) -> None:
+        """Has a new plan made when it is asked for one."""
+        self._planned, self._built = None, now
+
+    def _learned(self, now: float) -> None:
+        """Asks for a new plan, soon enough and not too often."""
+        self._fresh += 1
+        enough = min(self.durations.seen * _REBUILD_SHARE, _REBUILD_COUNT)
+        if self._fresh >= enough and now - self._built >= _REBUILD_EVERY:
+            self._turns.ask(self, now)
+
+    def next_look(self, age: float, *, granted: bool = False) -> float:
+        return self._plan().next_look(age, granted=granted)
+
+    def when_worth(self, seen: float, level: int) -> float:
+        return self._plan().when_worth(seen, level)
+
+    def _plan(self) -> Forecast:
+        planned = self._planned
+        if planned is None:
+            planned, self._fresh = self._made(), 0
+            self._planned = planned
+        return planned
+
+    def _made(self) -> Forecast:
+        if not self.durations.seen:
+            return PLAIN
+        return by_survival(self.durations.survival())
+
+
+class _SavedKind(msgspec.Struct, forbid_unknown_fields=True):
+    intervals: list[tuple[float, float | None]]
+    seen: int
+
+
+class _Saved(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    version: int = msgspec.field(name="lro_poller_durations")
+    kinds: dict[str, _SavedKind]
+
+
+class History:
+    """How long operations have taken, by kind.
+
+    A poller keeps one, and learns from it when to look. It may be shared by several pollers of one
+    event loop, seeded with durations that are known, saved, and loaded. Kinds are told apart by
+    `"<service> <kind>"`, where the kind is what the caller named it, or the type of the metadata:
+    `"workspaceevents:v1beta CreateSubscriptionMetadata"`. Of more than 256 of them, the one that was
+    used least recently is forgotten.
+    """
+
+    __slots__ = ("_kinds", "_turns")
+
+    def __init__(self) -> None:
+        self._kinds: OrderedDict[str, Kind] = OrderedDict()
+        self._turns = _Turns()
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def kind(self, key: str) -> Kind:
+        """The kind of that key, new where there was none."""
+        kind = self._kinds.get(key)
+        if kind is None:
+            kind = self._kinds[key] = Kind(turns=self._turns)
+            if len(self._kinds) > _MOST_KINDS:
+                self._kinds.popitem(last=False)
+        else:
+            self._kinds.move_to_end(key)
+        return kind
+
+    def add(self, key: str, seconds: float) -> None:
+        """An operation of that kind took `seconds`.
+
+        Args:
+            key: `"<service> <kind>"`, such as `"workspaceevents:v1beta CreateSubscriptionMetadata"`, or with what
+                the caller named as `kind=` in the place of the type. No other key is ever looked up.
+
+        Raises:
+            ValueError: it is no time.
+            TypeError: the key is no text.
+        """
+        if not isinstance(key, str):
+            raise TypeError(f"a kind's key is a text, not {key!r}")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+            raise ValueError(f"a duration is a finite number of seconds, 0 or more, not {seconds!r}")
+        self.kind(key).add(seconds)
+
+    def save(self) -> str:
+        """Everything that was learned, as JSON in one line."""
+        kinds = {
+            key: _SavedKind([_in_seconds(interval) for interval in kind.durations.intervals()], kind.durations.seen)
+            for key, kind in self._kinds.items()
+            if kind.durations.seen
+        }
+        return msgspec.json.encode(_Saved(version=_VERSION, kinds=kinds)).decode()
+
+    def load(self, text: str | bytes) -> None:
+        """Takes up what `save` wrote, in place of what is known of the same kinds.
+
+        Raises:
+            ValueError: it is nothing that this version can read; nothing was taken up.
+        """
+        saved = _read(text)
+        for key, read in saved.kinds.items():
+            durations = Durations()
+            for low, high in read.intervals:
+                durations.add(low, math.inf if high is None else high)
+            durations.seen = max(read.seen, durations.seen)
+            self.kind(key)  # so that the one that was used least recently is forgotten
+            self._kinds[key] = Kind(durations, self._turns)
+
+
+def _in_seconds(interval: tuple[int, int]) -> tuple[float, float | None]:
+    first, last = interval
+    return AGES[first], None if last >= len(AGES) - 1 else AGES[last]
+
+
+def _read(text: Any) -> _Saved:
+    try:
+        saved = msgspec.json.decode(text, type=_Saved)
+    except TypeError:
+        raise ValueError(
+            f"not durations that were saved by lro-poller: they are a text, not {type(text).__name__}"
+        ) from None
+    except msgspec.ValidationError as error:
+        raise ValueError(f"not durations that were saved by lro-poller: {error}") from None
+    except (ValueError, RecursionError):
+        raise ValueError("not durations that were saved by lro-poller: no JSON") from None
+    if saved.version != _VERSION:
+        raise ValueError(f"durations saved in version {saved.version}; this lro-poller reads version {_VERSION}")
+    for kind in saved.kinds.values():
+        if not len(kind.intervals) <= kind.seen < _MOST_SEEN or bool(kind.seen) != bool(kind.intervals):
+            raise ValueError("not durations that were saved by lro-poller: their number is out of range")
+        for low, high in kind.intervals:
+            if not 0 <= low < math.inf or (high is not None and not low <= high < math.inf):
+                raise ValueError("not durations that were saved by lro-poller: an interval is out of range")
+    if len(saved.kinds) > _MOST_KINDS:
+        raise ValueError(f"durations of {len(saved.kinds)} kinds; at most {_MOST_KINDS} are kept")
+    return saved
