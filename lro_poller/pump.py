@@ -219,12 +219,17 @@ class Pump:
         return True
 
     def _bury(self, worker: _Worker, task: asyncio.Task[None]) -> None:
-        """The task of `worker` has ended; should it have been cancelled before it began, its poll has not."""
+        """The task of `worker` has ended. Should its poll not have, nobody would poll that operation any more.
+
+        So it is when somebody cancels every task there is, or ends the program and goes on after all.
+        """
         self._workers.discard(task)
         tracker = worker.tracker
         if tracker is not None and self._land(worker, tracker):
-            self._host.settle(tracker, _cancelled(tracker))
-            self.arm()
+            try:
+                self._host.settle(tracker, Setback(PollError(tracker.name, "the poll was cancelled from outside")))
+            finally:
+                self.arm()
 
     # Turns.
 
@@ -305,30 +310,24 @@ class Pump:
 
     async def _work(self, worker: _Worker) -> None:
         worker.task = asyncio.current_task()  # for one that starts eagerly, before whoever made it has the task
-        try:
-            while (tracker := worker.tracker) is not None:
-                worker.answer = await self._poll(worker, tracker)
-                worker.turn = self._loop.create_future()
-                if not self._arrived:
-                    self._loop.call_soon(self._deal, _DEALT_AT_ONCE, context=self._context)
-                self._arrived.append(worker)
-                await worker.turn
-        finally:
-            self.arm()
+        while (tracker := worker.tracker) is not None:
+            worker.answer = await self._poll(worker, tracker)
+            worker.turn = self._loop.create_future()
+            if not self._arrived:
+                self._loop.call_soon(self._deal, _DEALT_AT_ONCE, context=self._context)
+            self._arrived.append(worker)
+            await worker.turn
 
     async def _poll(self, worker: _Worker, tracker: Tracker) -> Answer | Exception | None:
         """What a poll brought; None when it was cut, and whoever did that has seen to the rest."""
         try:
             fault = await self._fetch_token(worker, tracker) if self._scout is tracker else None
             return fault if fault is not None else await self._sender.ask(tracker)
-        except BaseException as error:
+        except asyncio.CancelledError:
             assert worker.task is not None
-            if worker.cut and isinstance(error, asyncio.CancelledError) and worker.task.uncancel() == 0:
+            if worker.cut and worker.task.uncancel() == 0:
                 worker.cut = False
                 return None
-            # Somebody cancels every task there is, or ends the program. Nothing may be left with nobody to poll it.
-            if self._land(worker, tracker) and not self._loop.is_closed():
-                self._host.settle(tracker, _cancelled(tracker))
             raise
 
     async def _fetch_token(self, worker: _Worker, tracker: Tracker) -> Exception | None:
@@ -349,7 +348,3 @@ class Pump:
             await asyncio.sleep(wait)
             if not self._budget.halted(self._loop.time()):
                 return
-
-
-def _cancelled(tracker: Tracker) -> Verdict:
-    return Setback(PollError(tracker.name, "the poll was cancelled from outside"))

@@ -82,6 +82,23 @@ async def test_a_poller_goes_on_after_somebody_has_cancelled_every_task() -> Non
         assert poller.budget.in_flight == 0
 
 
+@pytest.mark.behaviour("B19", "B22")
+@pytest.mark.parametrize("turns", range(7))
+async def test_a_poll_whose_task_was_cancelled_is_made_again(turns: int) -> None:
+    """At whatever turn of the loop: before the task began, while it polls, with its reply not dealt with yet."""
+    transport = Scripted(lambda name, attempt: done())
+    async with open_scripted(transport) as poller:
+        future = poller.submit("operations/a", deadline=1000)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for task in asyncio.all_tasks():
+            if task.get_name() == "lro-poller worker":
+                task.cancel()
+        assert await future == {}
+        assert future.elapsed < 5
+        assert poller.budget.in_flight == 0
+
+
 @pytest.mark.behaviour("B10", "B23")
 async def test_a_late_reply_of_a_poll_that_was_cut_does_not_count_as_that_of_the_next() -> None:
     async def deaf(name: str, attempt: int) -> Reply:
@@ -227,7 +244,7 @@ async def test_an_outcome_that_arrives_as_the_poller_closes_is_not_lost(turns: i
 
 
 @pytest.mark.behaviour("B19")
-def test_what_ends_the_program_takes_no_other_outcome_along() -> None:
+def test_what_ends_the_program_takes_no_other_outcome_along(caplog: pytest.LogCaptureFixture) -> None:
     def ends() -> Any:
         raise SystemExit
 
@@ -246,6 +263,7 @@ def test_what_ends_the_program_takes_no_other_outcome_along() -> None:
     assert [future.result() for future in futures] == [{}] * 3
     assert poller.budget.in_flight == 0
     loop.run_until_complete(poller.__aexit__(None, None, None))
+    assert "left behind" not in caplog.text
     loop.close()
 
 
