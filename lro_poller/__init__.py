@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .engine.budget import Budget
+from .engine.cadence import BackoffFactory
 from .engine.history import History
 from .errors import (
     Aborted,
@@ -34,7 +35,7 @@ from .errors import (
 from .future import OperationFuture, Updates
 from .names import NamePattern
 from .operation import Operation
-from .poller import OperationPoller
+from .poller import OperationPoller, WaitOptions
 from .services import WORKSPACE_EVENTS, WORKSPACE_EVENTS_V1, Quota, Service
 from .stats import Stats
 from .status import (
@@ -51,6 +52,9 @@ from .status import (
     RetryInfo,
     Status,
 )
+from .submission import Submittable
+from .terms import Progress
+from .transports import Transport
 from .version import __version__
 
 __all__ = [
@@ -59,6 +63,7 @@ __all__ = [
     "Aborted",
     "AlreadyExists",
     "BackoffError",
+    "BackoffFactory",
     "BadRequest",
     "Budget",
     "Cancelled",
@@ -89,6 +94,7 @@ __all__ = [
     "PollTimeout",
     "PollerClosed",
     "PreconditionFailure",
+    "Progress",
     "Quota",
     "QuotaFailure",
     "RequestInfo",
@@ -98,10 +104,13 @@ __all__ = [
     "Service",
     "Stats",
     "Status",
+    "Submittable",
+    "Transport",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
     "Unknown",
     "Updates",
+    "WaitOptions",
     "__version__",
 ]

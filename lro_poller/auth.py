@@ -45,6 +45,7 @@ _OAUTH_ERRORS = (
     "invalid_scope",
     "invalid_request",
 )
+_NOT_REFRESHABLE = "do not contain the necessary fields"  # in google-auth's words, of a token without a refresh_token
 _REFRESH_TIMEOUT = 30  # seconds for one request to a token server; google-auth's own default is 120
 
 
@@ -202,6 +203,8 @@ class Authorizer:
 
 def _oauth_error(error: Exception) -> str:
     """What a token server said, where it is one of the words of RFC 6749, section 5.2; its own text is not quoted."""
+    if _NOT_REFRESHABLE in str(error):
+        return " (it is a token alone, which has expired and cannot be refreshed: supply credentials that can be)"
     word = next((word for word in _OAUTH_ERRORS if word in str(error)), None)
     if word is None:
         return ""

@@ -43,6 +43,8 @@ def check_credentials(credentials: Any) -> Any:
     Raises:
         TypeError: they are something else, such as the path of a file.
     """
+    if isinstance(credentials, type):
+        raise TypeError(f"credentials must be an object, not a class: {credentials.__name__}()")
     if credentials is not None and not hasattr(credentials, "before_request"):
         raise TypeError(
             f"credentials must be an object of google-auth, not {type(credentials).__name__}; "
@@ -62,7 +64,7 @@ def check_transport(transport: Transport | None, origin: str, *, allow_http: boo
     """
     if transport is None:
         return None
-    if not isinstance(transport, Transport):
+    if isinstance(transport, type) or not isinstance(transport, Transport):
         raise TypeError(f"transport must have library, send and aclose, as of lro_poller.transports, not {transport!r}")
     where = getattr(transport, "origin", None)
     if where is not None and (goes_to := check_origin(where, allow_http=allow_http)) != origin:

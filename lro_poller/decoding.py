@@ -46,7 +46,7 @@ def decoder_of(decode: Any) -> Decoder | None:
         return lambda operation: _parse_protobuf(operation, decode())
     if hasattr(decode, "pb") and hasattr(decode, "from_json"):  # proto-plus
         return lambda operation: decode.wrap(_parse_protobuf(operation, decode.pb(decode())))
-    if _is_msgspec_type(decode):
+    if decode in _PLAIN_TYPES or _is_msgspec_type(decode):
         return msgspec_decoder(decode)
     if inspect.iscoroutinefunction(decode):
         raise TypeError(f"decode must be a plain function, for nobody would await {decode!r}")
@@ -74,16 +74,25 @@ def decode_response(operation: Operation, decoder: Decoder | None) -> Any:
     raise failure from cause  # out here, where an error that quotes the body is no context of this one
 
 
+_PLAIN_TYPES = (Any, bool, bytes, dict, float, int, list, set, str, tuple)
+"""As callables they would make something of anything: a text of a dict, and of a list a list of its keys."""
+
+
 class _UnfitError(ValueError):
     """The response is not of the type that was asked for, in words that quote nothing of it."""
 
 
 def msgspec_decoder(kind: Any) -> Decoder:
-    decode = msgspec.json.Decoder(kind).decode
+    read: Decoder
+    if kind in _PLAIN_TYPES:
+        read = lambda operation: msgspec.convert(operation.response, kind)  # noqa: E731 - one of two
+    else:
+        decode = msgspec.json.Decoder(kind).decode
+        read = lambda operation: decode(operation.raw_response or b"null")  # noqa: E731
 
     def decoder(operation: Operation) -> Any:
         try:
-            return decode(operation.raw_response or b"null")
+            return read(operation)
         except msgspec.MsgspecError as error:
             reason = re.sub("'[^']*'", "'…'", str(error))
         raise _UnfitError(reason)

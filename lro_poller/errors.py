@@ -281,6 +281,8 @@ class _Unfinished(LroError):
 
     def _tail(self) -> str:
         text = f"after {self.elapsed:.1f} s and {counted(self.polls, 'poll')}; it may still be running"
+        if not self.polls:
+            text += ". It was not polled: there was no turn for it within max_rate and max_in_flight, or no token"
         if self.last_poll_error is not None:
             text += f". The last poll failed: {self.last_poll_error.reason}"
         return text
@@ -289,7 +291,8 @@ class _Unfinished(LroError):
 class PollTimeout(_Unfinished, TimeoutError):
     """Time ran out. The operation may still be running, also when it was asked to cancel.
 
-    Never the operation's own DEADLINE_EXCEEDED, which is `DeadlineExceeded`.
+    It tells `name`, `operation` (as last read, or None), `polls`, `elapsed` (seconds), `last_poll_error` (or None)
+    and `token`, which `OperationPoller.resume` takes. Never the operation's own DEADLINE_EXCEEDED, which is `DeadlineExceeded`.
     """
 
     def __str__(self) -> str:
@@ -297,18 +300,23 @@ class PollTimeout(_Unfinished, TimeoutError):
 
 
 class PollerClosed(_Unfinished):
-    """The poller was closed while this operation was pending."""
+    """The poller was closed while this operation was pending.
+
+    It tells what `PollTimeout` does, `token` among it, which `OperationPoller.resume` takes.
+    """
 
     def __str__(self) -> str:
         return f"{self.name}: the poller was closed {self._tail()}"
 
 
 class DecodeError(LroError):
-    """The operation succeeded, and its response could not be decoded as asked. `__cause__` says why.
+    """The operation succeeded, and its response could not be decoded as asked.
 
     Attributes:
         name: The operation.
         operation: It, whole: `operation.raw_response` holds what could not be decoded.
+        reason: What did not fit and where, without a value; or the class of what a caller's function raised, which
+            is the `__cause__`.
     """
 
     def __init__(self, operation: Operation, reason: str) -> None:

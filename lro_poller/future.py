@@ -24,7 +24,10 @@ from .errors import DecodeError, LroError, OperationError, PollerClosed, PollErr
 from .operation import Operation
 from .terms import AtDeadline
 
-__all__ = ["OperationFuture", "Updates"]
+__all__ = ["OUTSIDE", "OperationFuture", "Updates", "runs_here"]
+
+OUTSIDE = "is used outside its event loop; from another thread, hand a function to loop.call_soon_threadsafe"
+"""What is said then, after what was used."""
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -201,6 +204,7 @@ class OperationFuture(Generic[T_co]):
         """
         if self.done():
             return False
+        self._check_loop()
         self._host.abandon(self)
         self._end(_State.CANCELLED, None, self._host.loop.time())
         return True
@@ -217,6 +221,7 @@ class OperationFuture(Generic[T_co]):
         Raises:
             TypeError: it cannot be called so.
         """
+        self._check_loop()
         if not callable(callback) or inspect.iscoroutinefunction(callback):
             raise TypeError(f"a callback must be a plain function, not {callback!r}")
         entry = (callback, contextvars.copy_context() if context is None else context)
@@ -257,6 +262,7 @@ class OperationFuture(Generic[T_co]):
     def poll_now(self) -> None:
         """Has the next poll made at once, within the rate limit: something said that the operation has moved."""
         if not self.done():
+            self._check_loop()
             self._host.wake(self._tracker)
 
     def updates(self) -> Updates:
@@ -306,6 +312,12 @@ class OperationFuture(Generic[T_co]):
         for entry in callbacks or ():
             self._call_soon(entry)
 
+    def _check_loop(self) -> None:
+        """What is not safe must not seem to work: a loop that waits is not woken from another thread."""
+        loop = self._host.loop
+        if loop.is_running() and not runs_here(loop):
+            raise RuntimeError(f"{self!r} {OUTSIDE}")
+
     def _call_soon(self, entry: _Callback) -> None:
         callback, context = entry
         self._host.loop.call_soon(_call, callback, self, context=context)
@@ -315,6 +327,14 @@ class OperationFuture(Generic[T_co]):
             self._host.loop.call_exception_handler(
                 {"message": f"the outcome of {self.name} was never retrieved", "exception": self._result}
             )
+
+
+def runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether it is `loop` that runs in this thread."""
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 def _call(callback: Callable[..., object], future: OperationFuture[Any]) -> None:

@@ -19,7 +19,7 @@ from .collecting import Completions, settled
 from .engine.budget import Budget
 from .engine.cadence import BackoffFactory, check_backoff
 from .engine.history import History
-from .future import OperationFuture
+from .future import OUTSIDE, OperationFuture, runs_here
 from .operation import Operation
 from .origin import check_origin
 from .resume import Token
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from .runner import Runner
 
-__all__ = ["OperationPoller"]
+__all__ = ["OperationPoller", "WaitOptions"]
 
 T = TypeVar("T")
 
@@ -84,7 +84,8 @@ class OperationPoller:
             project's: with credentials of one user, who may be allowed less (100 reads a minute by Workspace
             Events), say so here, or let 429s find it out. A rate is there to be used: with one, operations are
             looked at two to three times as often as without, and the worthiest first when it is short.
-        budget: A `Budget` that several pollers of one event loop share, in place of the two before.
+        budget: A `Budget` that several pollers of one event loop share, in place of the two before: of the
+            service's quota it knows what it was made with.
         history: What is known of how long operations take, and where it is learned; a new one unless given.
         progress: As of `submit`, for every operation.
         max_poll_failures: How many polls of one operation may fail in a row before the wait fails
@@ -158,7 +159,8 @@ class OperationPoller:
 
         Raises:
             CredentialsError: there are none; the message lists the ways to supply them.
-            RuntimeError: the poller was entered before, or there is no asyncio loop.
+            RuntimeError: the poller was entered before, there is no asyncio loop, or an open poller in another
+                loop has the same budget.
         """
         if self._runner is not None:
             raise RuntimeError(f"{self!r} was entered before; make a new one")
@@ -398,6 +400,14 @@ class OperationPoller:
         while futures := runner.pending():
             await settled(futures)
 
+    def pending(self) -> list[OperationFuture[Any]]:
+        """The futures that have no outcome yet, whoever holds them: also those whose await was cancelled.
+
+        Raises:
+            RuntimeError: the poller is not open.
+        """
+        return self._running().pending()
+
     def _submit_all(
         self, operations: Iterable[Submittable | OperationFuture[Any]], terms: Terms
     ) -> tuple[list[OperationFuture[Any]], list[OperationFuture[Any]]]:
@@ -457,11 +467,8 @@ class OperationPoller:
             raise RuntimeError("the poller is not open: use it inside 'async with OperationPoller(...) as poller:'")
         if runner.closed:
             raise RuntimeError("the poller is closed")
-        if not _runs_here(runner.loop):  # what is not safe must not seem to work
-            raise RuntimeError(
-                f"{self!r} is used outside its event loop; from another thread, "
-                "have loop.call_soon_threadsafe or asyncio.run_coroutine_threadsafe do it"
-            )
+        if not runs_here(runner.loop):  # what is not safe must not seem to work
+            raise RuntimeError(f"{self!r} {OUTSIDE}, or a coroutine to asyncio.run_coroutine_threadsafe")
         return runner
 
     def _default_rate(self) -> float:
@@ -472,13 +479,6 @@ class OperationPoller:
 
 
 _NOTHING_ASKED = (None, None, "leave", None, None, None, None)
-
-
-def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:
-        return False
 
 
 def _default_transport(origin: str) -> Transport:

@@ -79,7 +79,7 @@ class Pump:
         self.polls = 0
         self.lateness = 0.0
         """Seconds between the time a poll was due and the time it started, smoothed."""
-        self._loop = asyncio.get_running_loop()
+        self._loop = self.home = asyncio.get_running_loop()
         # Who happens to be the first to submit something is not whom a decoder or a transport works for.
         self._context = contextvars.copy_context()
         self._host = host
@@ -97,6 +97,7 @@ class Pump:
         self._in_line = False
         self._rests = 0  # in a row
         self._rests_until = -math.inf
+        budget.join(self)
 
     @property
     def in_flight(self) -> int:

@@ -115,6 +115,7 @@ async def test_a_refresh_that_fails_is_passing_or_final(retryable: bool, raised:
         ("invalid_grant: Token of alice@example.com has expired or was revoked", "RefreshError (invalid_grant; it has"),
         ("invalid_client: secret answer", "RefreshError (invalid_client)"),
         ("secret answer", "RefreshError"),
+        ("The credentials do not contain the necessary fields need to refresh", "RefreshError (it is a token alone"),
     ],
 )
 async def test_of_what_a_token_server_says_only_the_words_of_the_standard_are_told(said: str, told: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from google.auth.credentials import AnonymousCredentials
 
-from lro_poller import OperationPoller, PollError
+from lro_poller import Code, OperationPoller, PollError
 from lro_poller.testing import Emulator
 from lro_poller.testing.faults import HttpError
 from lro_poller.testing.operations import Script
@@ -32,6 +32,8 @@ from .conftest import make_poller
         ({"random": None}, "random must be a function, not None"),
         ({"transport": "http2"}, "transport must have library, send and aclose"),
         ({"credentials": "key.json"}, "not str; google.auth.load_credentials_from_file"),
+        ({"credentials": AnonymousCredentials}, "an object, not a class: AnonymousCredentials()"),
+        ({"transport": AiohttpTransport}, "transport must have library, send and aclose"),
         ({"credentials": {"private_key": "secret"}}, "not dict"),
     ],
 )
@@ -92,6 +94,8 @@ async def test_a_single_look_that_fails_is_told_once(emulator: Emulator, caplog:
     "script, message",
     [
         ({"faults": [503]}, "a fault must be one of"),
+        ({"faults": [HttpError]}, "a fault must be one of"),
+        ({"error": Code.OK}, "a Code of a failure"),
         ({"duration": "2s"}, "duration must be a number of seconds"),
         ({"faults": 503}, "faults must be several"),
         ({"error": "X"}, "error must be a Code"),

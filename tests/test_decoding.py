@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import json
 from typing import Any, Optional, TypedDict
 
@@ -169,7 +170,7 @@ def test_a_response_that_does_not_fit_a_type_is_an_error_that_quotes_no_value(
     [
         (lambda response: response["missing"], {"n": 5}, KeyError),
         (lambda response: 1 / 0, {}, ZeroDivisionError),
-        (int, {"n": "SECRET"}, TypeError),
+        (functools.partial(int, base=10), {"n": "SECRET"}, TypeError),
         (raising(ValueError("SECRET")), {}, ValueError),
         (raising(asyncio.CancelledError()), {}, asyncio.CancelledError),
     ],
@@ -223,6 +224,25 @@ def test_what_stops_the_program_is_no_decode_error(stop: type[BaseException]) ->
 def test_what_cannot_decode_is_refused_beforehand(decode: Any) -> None:
     with pytest.raises(TypeError, match="decode must be a type or a callable"):
         decoder_of(decode)
+
+
+@pytest.mark.parametrize(
+    "decode, fits, does_not",
+    [
+        (str, "text", {"n": 1}),
+        (list, [1], {"n": 1}),
+        (dict, {"n": 1}, [1]),
+        (int, 5, "5"),
+        (float, 0.5, "0.5"),
+        (bool, True, 1),
+        (Any, {"n": [1]}, None),
+    ],
+)
+def test_a_plain_type_takes_what_is_of_it_and_makes_nothing_else_into_it(decode: Any, fits: Any, does_not: Any) -> None:
+    assert decoded(fits, decode) == fits
+    if does_not is not None:
+        with pytest.raises(DecodeError, match="Expected"):
+            decoded(does_not, decode)
 
 
 def test_a_decoder_that_would_have_to_be_awaited_is_refused_beforehand() -> None:

@@ -43,6 +43,7 @@ from lro_poller.operation import Operation
 from lro_poller.status import Code, ErrorInfo, Status
 
 NAME = "operations/abc"
+NO_TURN = "there was no turn for it within max_rate and max_in_flight, or no token"
 CLASSES = [
     (1, Cancelled),
     (2, Unknown),
@@ -198,7 +199,7 @@ def test_the_facts_compared_above_are_there() -> None:
         ),
         (
             PollTimeout(NAME, None, 0, 0.04, None, "t"),
-            f"{NAME}: not done after 0.0 s and 0 polls; it may still be running",
+            f"{NAME}: not done after 0.0 s and 0 polls; it may still be running. It was not polled: {NO_TURN}",
         ),
         (
             PollTimeout(NAME, None, 1, 30.0, PollError(NAME, "HTTP 503", 503), "t"),

@@ -105,7 +105,7 @@ async def test_leaving_a_stream_ends_a_reader_in_another_task(emulator: Emulator
 @pytest.mark.behaviour("B6", "B19")
 async def test_a_decoder_that_raises_is_heard_of_on_its_own_future(emulator: Emulator, poller: OperationPoller) -> None:
     name = emulator.add_operation(response={"n": 1})
-    broken, fine = poller.submit(name, decode=int), poller.submit(name)
+    broken, fine = poller.submit(name, decode=lambda value: 1 / value["n"][0]), poller.submit(name)
     assert await fine == {"n": 1}
     with pytest.raises(DecodeError) as caught:
         await broken

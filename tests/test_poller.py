@@ -120,6 +120,22 @@ async def test_as_completed_yields_each_when_it_ends(emulator: Emulator, poller:
     assert ended == [names[1], names[2], names[0]]
 
 
+@pytest.mark.behaviour("B20")
+async def test_what_an_await_that_was_cancelled_leaves_pending_can_be_found_and_cancelled(
+    emulator: Emulator, poller: OperationPoller
+) -> None:
+    endless, kept = emulator.add_operation(duration=None), emulator.add_operation(duration=None)
+    future = poller.submit(kept)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(poller.submit(endless), 1)
+    assert [one.name for one in poller.pending()] == [kept, endless]
+    assert poller.pending()[0] is future
+    for one in poller.pending():
+        one.cancel()
+    assert poller.pending() == []
+    await poller.drain()
+
+
 @pytest.mark.behaviour("B21")
 async def test_drain_waits_for_what_is_submitted_meanwhile(emulator: Emulator, poller: OperationPoller) -> None:
     late: list[Any] = []

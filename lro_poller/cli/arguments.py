@@ -56,8 +56,11 @@ examples:
   lro-poller wait operations/abc --endpoint http://127.0.0.1:8901 --anonymous
 
 With --format json each operation that ends is one line on standard output:
-  {"name", "outcome": "succeeded"|"failed"|"timed_out"|"poll_failed", "code": "NOT_FOUND"|null,
-   "message", "response", "metadata", "polls", "elapsed": seconds}
+  {"name", "outcome": "succeeded"|"failed"|"timed_out"|"poll_failed"|"interrupted", "code": "NOT_FOUND"|null,
+   "message", "http_status": of a poll that failed, "details": of the error, "response", "metadata",
+   "polls", "elapsed": seconds}
+After Ctrl-C those that have not ended have a line each too. To go on with them:
+  jq -r 'select(.outcome == "interrupted").name' outcomes.jsonl | lro-poller wait - --format json
 Progress and messages go to standard error. Without --deadline it waits as long as it takes: a
 connection that fails, a 429 or a 503 are tried again; a 403 or a 404 end the wait.
 """

@@ -16,7 +16,7 @@ from ..operation import Operation
 from .exits import Exit
 from .output import escape_controls
 
-__all__ = ["Record", "record_of", "record_of_error", "record_of_operation"]
+__all__ = ["Record", "record_of", "record_of_error", "record_of_interrupted", "record_of_operation"]
 
 _EXIT_OF = {
     "succeeded": Exit.SUCCEEDED,
@@ -29,12 +29,14 @@ _EXIT_OF = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What became of one operation. `response` and `metadata` are JSON as it came."""
+    """What became of one operation. `error_details`, `response` and `metadata` are JSON as it came."""
 
     name: str
     outcome: str
     code: str | None = None
     message: str | None = None
+    http_status: int | None = None
+    error_details: bytes | None = None
     response: bytes | None = None
     metadata: bytes | None = None
     polls: int
@@ -52,6 +54,8 @@ class Record:
             "outcome": _dump(self.outcome),
             "code": _dump(self.code),
             "message": _dump(self.message),
+            "http_status": _dump(self.http_status),
+            "details": _compact(self.error_details),
             "response": _compact(self.response),
             "metadata": _compact(self.metadata),
             "polls": _dump(self.polls),
@@ -79,6 +83,21 @@ def record_of(future: OperationFuture[Any]) -> Record:
     return record_of_operation(_known(future.operation), future.polls, future.elapsed)
 
 
+def record_of_interrupted(future: OperationFuture[Any]) -> Record:
+    """The record of a future that is waited for no more: what became of it, if that is known."""
+    if future.done():
+        return record_of(future)
+    operation = future.operation
+    return Record(
+        name=future.name,
+        outcome="interrupted",
+        message="it may still be running",
+        metadata=None if operation is None else operation.raw_metadata,
+        polls=future.polls,
+        elapsed=future.elapsed,
+    )
+
+
 def record_of_operation(operation: Operation, polls: int, elapsed: float) -> Record:
     """The record of an operation as it was read, done or not."""
     if operation.error is not None:
@@ -101,6 +120,8 @@ def record_of_error(name: str, error: LroError, operation: Operation | None, pol
         outcome=outcome,
         code=code,
         message=message,
+        http_status=error.http_status if isinstance(error, PollError) else None,
+        error_details=_error_details(operation) if isinstance(error, OperationError) else None,
         metadata=None if operation is None else operation.raw_metadata,
         polls=polls,
         elapsed=elapsed,
@@ -123,6 +144,23 @@ def _describe(error: LroError) -> tuple[str, str | None, str]:
 def _known(operation: Operation | None) -> Operation:
     assert operation is not None  # it is done, so it was read
     return operation
+
+
+class _Error(msgspec.Struct):
+    details: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Failed(msgspec.Struct):
+    error: _Error
+
+
+def _error_details(operation: Operation | None) -> bytes | None:
+    """The details of an operation's error, as they came; None where there are none."""
+    try:
+        details = None if operation is None else bytes(msgspec.json.decode(operation.raw, type=_Failed).error.details)
+    except (ValueError, RecursionError):
+        return None
+    return None if details == b"null" else details
 
 
 def _response(operation: Operation) -> bytes | None:

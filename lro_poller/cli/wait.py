@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from .interrupts import run_command
 from .names import read_names
 from .output import say, write_json
 from .progress import may_draw, progress
-from .records import record_of
+from .records import record_of, record_of_interrupted
 from .tally import Tally
 
 __all__ = ["wait"]
@@ -44,7 +45,7 @@ async def _wait(names: Sequence[str], options: argparse.Namespace) -> Exit:
         try:
             await _report(poller, untold, tally, options.format)
         except asyncio.CancelledError:
-            _say_what_goes_on(_give_up(untold))
+            _tell_what_goes_on(untold, options.format)
             raise
         except Complaint as complaint:
             left = len(_give_up(untold))
@@ -80,9 +81,17 @@ def _give_up(futures: Iterable[OperationFuture[Any]]) -> list[str]:
     return [future.name for future in futures]
 
 
-def _say_what_goes_on(pending: Sequence[str]) -> None:
+def _tell_what_goes_on(untold: Iterable[OperationFuture[Any]], form: str) -> None:
+    """To programs a line for each, from which to go on; to people those that may still be running."""
+    if form == "json":
+        with contextlib.suppress(Complaint):  # who reads it may have been interrupted too
+            for future in untold:
+                write_json(record_of_interrupted(future).json())
+    pending = [future.name for future in untold if not future.done()]
+    _give_up(untold)
     if not pending:
         return
-    shown = pending if len(pending) <= _LISTED or not sys.stderr.isatty() else pending[:_LISTED]
-    more = [f"and {len(pending) - len(shown)} more"] if len(pending) > len(shown) else []
+    whole = len(pending) <= _LISTED or not (form == "json" or sys.stderr.isatty())
+    shown = pending if whole else pending[:_LISTED]
+    more = [] if whole else [f"and {len(pending) - len(shown)} more"]
     say("\n  ".join(["interrupted; these operations may still be running remotely:", *shown, *more]))

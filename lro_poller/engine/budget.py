@@ -49,6 +49,11 @@ class Claimant(Protocol):
     def nudge(self) -> None:
         """There may be room for a poll of yours, and you are first in line: take it, or leave the line. Never raises."""
 
+    @property
+    def home(self) -> object:
+        """The event loop that it runs in."""
+        ...
+
     def is_over(self) -> bool:
         """Whether none of its polls can ever end any more: its event loop is closed."""
         ...
@@ -65,7 +70,11 @@ class Budget:
     Args:
         max_in_flight: How many polls may be under way at once.
         max_rate: How many polls may start a second, `math.inf` for no limit.
-        burst: How many of them may start together after a pause; 1 spaces all of them evenly.
+        burst: How many of them may start together after a pause; 1 spaces all of them evenly. Then whatever a
+            timer is late by is lost: some hundredths of a rate of 100 a second. Two make up for it.
+
+    It knows nothing of what a service allows: a poller's own has 95% of the known quota for its `max_rate`, one
+    that is made here has what it is given.
 
     Raises:
         ValueError: nothing could ever be polled.
@@ -104,7 +113,7 @@ class Budget:
         self._paused_until = -math.inf
         self._reserved_until = -math.inf  # turns before that are taken by polls that still wait for them
         self._throttles = 0  # halts in a row without an answer between them
-        self._claimants: set[Claimant] = set()  # who has ever started a poll
+        self._claimants: set[Claimant] = set()  # who has joined, and was not forgotten
         self._in_line: dict[Claimant, None] = {}
         # The limit that 429s have set, in polls a second.
         self._ceiling = math.inf
@@ -127,7 +136,6 @@ class Budget:
             and self._next(now) <= now
         ):
             self.in_flight += 1
-            self._claimants.add(who)
             self.take_turn(now)
             if self._in_line:
                 self._in_line.pop(who, None)
@@ -144,6 +152,16 @@ class Budget:
         if who in self._in_line:
             del self._in_line[who]
             self._nudge()
+
+    def join(self, who: Claimant) -> None:
+        """`who` will take turns.
+
+        Raises:
+            RuntimeError: pollers of another event loop do: what one leaves another could not be told.
+        """
+        if any(other.home is not who.home and not other.is_over() for other in self._claimants):
+            raise RuntimeError("the budget is that of an open poller in another event loop; each loop needs its own")
+        self._claimants.add(who)
 
     def forget(self, who: Claimant) -> None:
         """`who` has left the line, has no poll under way, and will have none."""

@@ -27,6 +27,7 @@ _VENTURE = 0.4  # the same, for the few looks by a forecast that are there to le
 _RARELY = 7  # exponent: one look in ten is moved by a fifth of that, or more
 _SHORTEST_WAIT = 0.02  # seconds between two looks by a forecast
 
+_LONGEST_TOLD = 10**15  # of a whole number: Python refuses to write out the longest
 _MOST_TAKEN = 1000  # waits; a generator has long come to its longest by then, and a token may claim any number
 
 
@@ -77,7 +78,8 @@ class Generated:
             fault = f"raised {type(error).__name__}" if is_one else f"is none, but of type {type(made).__name__}"
             raise BackoffError(operation.name, fault) from error
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= sys.float_info.max:
-            shown = repr(value) if isinstance(value, float | None) else f"a value of type {type(value).__name__}"
+            told = value is None or isinstance(value, float) or (type(value) is int and abs(value) < _LONGEST_TOLD)
+            shown = repr(value) if told else f"a value of type {type(value).__name__}"
             raise BackoffError(operation.name, f"gave {shown}; a wait is a finite number of seconds, 0 or more")
         return float(value)
 

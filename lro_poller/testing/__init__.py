@@ -35,6 +35,10 @@ __all__ = [
 _MODULES = ("emulator", "faults", "operations")
 
 
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
+
+
 def __getattr__(name: str) -> Any:
     if name in __all__:
         for module in _MODULES:

@@ -24,7 +24,7 @@ from anyio.from_thread import start_blocking_portal
 
 from ..counting import counted
 from ..engine.schedule import Schedule
-from ..services import Quota
+from ..services import WORKSPACE_EVENTS, Quota
 from ..status import Code
 from .batch import BATCH_PATH, answer_batch
 from .faults import Fault, error_body
@@ -193,8 +193,14 @@ class Emulator:
         metadata: Json | Sequence[Json] | None = None,
         faults: Sequence[Fault | None] = (),
     ) -> str:
-        """Adds an operation that nothing was requested by; returns its name. The rest is as of `Script`."""
+        """Adds an operation that nothing was requested by; returns its name. The rest is as of `Script`.
+
+        Raises:
+            InvalidOperationName: no poller could ask for it.
+        """
         script = Script(duration, polls, response, error, metadata, faults)
+        if name is not None:
+            WORKSPACE_EVENTS.names.check(name)
         return self._begin(script, name, response=response, metadata={}).name
 
     def plan(self, *scripts: Script) -> None:

@@ -49,10 +49,12 @@ class Script:
         if not isinstance(self.faults, Sequence):
             raise TypeError(f"faults must be several, such as [HttpError(503)], not {self.faults!r}")
         for fault in self.faults:
-            if fault is not None and not hasattr(fault, "answer"):
+            if fault is not None and (isinstance(fault, type) or not hasattr(fault, "answer")):
                 raise TypeError(f"a fault must be one of lro_poller.testing's, such as HttpError(503), not {fault!r}")
         if self.error is not None and not isinstance(self.error, Code | dict):
             raise TypeError(f"error must be a Code, or the JSON of a google.rpc.Status, not {self.error!r}")
+        if self.error is Code.OK:
+            raise ValueError("error must be a Code of a failure; without an error an operation succeeds")
         json.dumps([self.response, self.error, self.metadata])  # raises TypeError here, and not at each poll
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 
 from lro_poller.testing import Emulator
 
-KEYS = ["name", "outcome", "code", "message", "response", "metadata", "polls", "elapsed"]
+KEYS = ["name", "outcome", "code", "message", "http_status", "details", "response", "metadata", "polls", "elapsed"]
 COMMAND = [sys.executable, "-m", "lro_poller"]
 
 

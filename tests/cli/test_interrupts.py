@@ -74,7 +74,7 @@ def wait_for(process: Child, words: str) -> None:
 
 
 @pytest.mark.parametrize("number, status", SIGNALS)
-def test_wait_says_what_may_still_run_and_keeps_what_it_has_told(
+def test_wait_tells_what_may_still_run_after_what_it_has_told(
     served: Emulator, number: signal.Signals, status: int
 ) -> None:
     done, name = served.add_operation(), served.add_operation(duration=None)
@@ -83,9 +83,22 @@ def test_wait_says_what_may_still_run_and_keeps_what_it_has_told(
         told = process.stdout.readline()
         wait_for(process, f"{name}: poll 1: still running")
         code, out, err = ended(process, number)
-    assert (code, out) == (status, "")
-    assert json.loads(told)["name"] == done
+    left = json.loads(out)
+    assert (code, json.loads(told)["name"]) == (status, done)
+    assert (left["name"], left["outcome"], left["polls"]) == (name, "interrupted", 1)
     assert err.endswith(f"interrupted; these operations may still be running remotely:\n  {name}\n")
+
+
+def test_of_many_that_may_still_run_programs_get_a_line_each_and_people_the_first(served: Emulator) -> None:
+    names = [served.add_operation(duration=None) for _ in range(30)]
+    with started("wait", *names, *at(served), "--verbose", "--format", "json") as process:
+        for name in names:
+            wait_for(process, f"{name}: poll 1: still running")
+        code, out, err = ended(process, signal.SIGINT)
+    records = [json.loads(line) for line in out.splitlines()]
+    assert (code, [record["name"] for record in records]) == (130, names)
+    assert {record["outcome"] for record in records} == {"interrupted"}
+    assert err.endswith(f"  {names[19]}\n  and 10 more\n")
 
 
 @pytest.mark.parametrize("number, status", SIGNALS)

@@ -25,6 +25,8 @@ class Poller:
 
     in_flight = 0
 
+    home: object = None
+
     def is_over(self) -> bool:
         return False
 
@@ -33,6 +35,13 @@ class Poller:
 
 
 ME = Poller()
+
+
+def joined(*args: Any, **options: Any) -> Budget:
+    """A budget of which this poller takes turns."""
+    budget = Budget(*args, **options)
+    budget.join(ME)
+    return budget
 
 
 def start(budget: Budget, now: float) -> None:
@@ -47,17 +56,17 @@ def pause(budget: Budget, now: float) -> float:
 @pytest.mark.parametrize("what", ["max_in_flight", "burst"])
 def test_a_cap_that_lets_nothing_through_is_refused(what: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"{what} must be a whole number, 1 or more"):
-        Budget(**{what: value})
+        joined(**{what: value})
 
 
 @pytest.mark.parametrize("rate", [0, 0.0, -1, math.nan, "4", None, True, -math.inf])
 def test_a_rate_that_lets_nothing_through_is_refused(rate: Any) -> None:
     with pytest.raises(ValueError, match="max_rate must be a number of polls a second above 0"):
-        Budget(1, rate)
+        joined(1, rate)
 
 
 def test_the_repr_shows_what_is_under_way() -> None:
-    budget = Budget(3, 2.5)
+    budget = joined(3, 2.5)
     start(budget, 0.0)
     assert repr(budget) == "<Budget 1 of 3 in flight, at most 2.5 polls/s>"
 
@@ -67,7 +76,7 @@ def test_the_repr_shows_what_is_under_way() -> None:
 
 @pytest.mark.behaviour("B23")
 def test_no_more_polls_are_in_flight_than_the_cap_says() -> None:
-    budget = Budget(2)
+    budget = joined(2)
     assert [budget.admit(0.0, ME) for _ in range(3)] == [True, True, False]
     assert budget.next_time(0.0) == math.inf
     assert budget.reserve(0.0) == 0.0  # of one that is in flight already
@@ -78,7 +87,7 @@ def test_no_more_polls_are_in_flight_than_the_cap_says() -> None:
 
 @pytest.mark.behaviour("B23")
 def test_polls_are_spaced_evenly() -> None:
-    budget = Budget(100, max_rate=4)
+    budget = joined(100, max_rate=4)
     assert budget.next_time(0.0) <= 0.0
     for now, following in [(0.0, 0.25), (0.25, 0.5), (7.0, 7.25)]:
         start(budget, now)
@@ -89,7 +98,7 @@ def test_polls_are_spaced_evenly() -> None:
 @pytest.mark.behaviour("B23")
 @pytest.mark.parametrize("burst", [1, 2, 5])
 def test_after_a_pause_as_many_polls_as_the_burst_start_together(burst: int) -> None:
-    budget = Budget(100, max_rate=4, burst=burst)
+    budget = joined(100, max_rate=4, burst=burst)
     for now in (0.0, 100.0):
         assert sum(budget.admit(now, ME) for _ in range(10)) == burst
         assert pause(budget, now) == pytest.approx(0.25)
@@ -103,7 +112,7 @@ def test_after_a_pause_as_many_polls_as_the_burst_start_together(burst: int) -> 
 )
 @MANY
 def test_the_rate_holds_in_every_second(rate: float, burst: int, idle: list[float]) -> None:
-    budget, now = Budget(1_000, rate, burst=burst), 0.0
+    budget, now = joined(1_000, rate, burst=burst), 0.0
     starts: list[float] = []
     for wait in idle:
         now = max(now + wait, budget.next_time(now))
@@ -120,7 +129,9 @@ def test_the_rate_holds_in_every_second(rate: float, burst: int, idle: list[floa
 
 @pytest.mark.behaviour("B23")
 def test_two_pollers_of_one_budget_take_turns() -> None:
-    budget, pollers, now = Budget(1), (Poller(), Poller()), 0.0
+    budget, pollers, now = joined(1), (Poller(), Poller()), 0.0
+    for poller in pollers:
+        budget.join(poller)
     polls = [0, 0]
     for _ in range(100):
         admitted = [budget.admit(now, poller) for poller in pollers]
@@ -134,7 +145,7 @@ def test_two_pollers_of_one_budget_take_turns() -> None:
 
 @pytest.mark.behaviour("B23")
 def test_whoever_is_first_in_line_is_told_of_room_and_nobody_passes() -> None:
-    budget, first, second = Budget(1), Poller(), Poller()
+    budget, first, second = joined(1), Poller(), Poller()
     start(budget, 0.0)
     assert not budget.admit(0.0, first)
     assert not budget.admit(0.0, second)
@@ -145,9 +156,23 @@ def test_whoever_is_first_in_line_is_told_of_room_and_nobody_passes() -> None:
     assert budget.admit(0.0, first)
 
 
+@pytest.mark.behaviour("B19")
+def test_pollers_of_another_loop_cannot_join() -> None:
+    budget, other, third = joined(1), Poller(), Poller()
+    other.home = "another loop"
+    with pytest.raises(RuntimeError, match="in another event loop; each loop needs its own"):
+        budget.join(other)
+    budget.join(third)
+    budget.forget(third)
+    with pytest.raises(RuntimeError):
+        budget.join(other)
+    budget.forget(ME)
+    budget.join(other)
+
+
 @pytest.mark.behaviour("B23")
 def test_whoever_leaves_the_line_holds_up_nobody() -> None:
-    budget, first, second = Budget(1), Poller(), Poller()
+    budget, first, second = joined(1), Poller(), Poller()
     start(budget, 0.0)
     assert not budget.admit(0.0, first)
     assert not budget.admit(0.0, second)
@@ -162,7 +187,7 @@ def test_whoever_leaves_the_line_holds_up_nobody() -> None:
 
 
 def test_whoever_finishes_asks_again_by_itself() -> None:
-    budget = Budget(1)
+    budget = joined(1)
     start(budget, 0.0)
     assert not budget.admit(0.0, ME)
     before = ME.nudges
@@ -176,7 +201,7 @@ def test_whoever_finishes_asks_again_by_itself() -> None:
 @pytest.mark.behaviour("B14", "B18")
 @pytest.mark.parametrize("asked, wait", [(0.0, 1.0), (0.5, 1.0), (7.0, 7.0), (900.0, 900.0)])
 def test_a_429_stops_every_poll_for_a_second_or_as_long_as_it_asks(asked: float, wait: float) -> None:
-    budget = Budget(10)
+    budget = joined(10)
     start(budget, 100.0)
     budget.throttled(100.0, asked)
     assert pause(budget, 100.0) == wait
@@ -186,7 +211,7 @@ def test_a_429_stops_every_poll_for_a_second_or_as_long_as_it_asks(asked: float,
 
 @pytest.mark.behaviour("B18")
 def test_a_pause_after_a_429_is_no_shorter_than_the_rate_asks_for() -> None:
-    budget = Budget(10, max_rate=0.1)
+    budget = joined(10, max_rate=0.1)
     start(budget, 100.0)
     budget.throttled(101.0, 0.0)
     assert budget.next_time(101.0) == 110.0
@@ -194,7 +219,7 @@ def test_a_pause_after_a_429_is_no_shorter_than_the_rate_asks_for() -> None:
 
 @pytest.mark.behaviour("B18")
 def test_one_429_after_another_doubles_the_pause_up_to_a_minute() -> None:
-    budget, now, pauses = Budget(10), 0.0, []
+    budget, now, pauses = joined(10), 0.0, []
     for _ in range(9):
         budget.throttled(now, 0.0)
         pauses.append(pause(budget, now))
@@ -204,7 +229,7 @@ def test_one_429_after_another_doubles_the_pause_up_to_a_minute() -> None:
 
 @pytest.mark.behaviour("B18")
 def test_polls_that_were_under_way_together_lengthen_the_pause_once() -> None:
-    budget = Budget(10)
+    budget = joined(10)
     for _ in range(5):
         budget.throttled(1.0, 0.0)
     assert budget.next_time(1.0) == 2.0
@@ -214,7 +239,7 @@ def test_polls_that_were_under_way_together_lengthen_the_pause_once() -> None:
 
 @pytest.mark.behaviour("B18")
 def test_the_longest_pause_asked_for_by_any_of_them_counts() -> None:
-    budget = Budget(10)
+    budget = joined(10)
     for asked in (3.0, 30.0, 5.0):
         budget.throttled(0.0, asked)
     assert budget.next_time(0.0) == 30.0
@@ -222,14 +247,14 @@ def test_the_longest_pause_asked_for_by_any_of_them_counts() -> None:
 
 @pytest.mark.behaviour("B18", "B28")
 def test_what_keeps_everybody_from_polling_halts_and_sets_no_limit() -> None:
-    budget = Budget(10, max_rate=50)
+    budget = joined(10, max_rate=50)
     budget.halt(0.0, 0.0)
     assert (budget.next_time(0.0), budget.rate(0.0), budget.throttled_polls) == (1.0, 50, 0)
 
 
 @pytest.mark.behaviour("B18", "B28")
 def test_a_turn_taken_while_nobody_may_poll_does_not_end_the_pause() -> None:
-    budget = Budget(10)
+    budget = joined(10)
     budget.halt(0.0, 20.0)
     budget.take_turn(1.0)
     assert (budget.next_time(1.0), budget.in_flight) == (20.0, 0)
@@ -237,7 +262,7 @@ def test_a_turn_taken_while_nobody_may_poll_does_not_end_the_pause() -> None:
 
 @pytest.mark.behaviour("B18")
 def test_after_a_halt_single_polls_probe_until_one_is_answered() -> None:
-    budget = Budget(10, max_rate=50)
+    budget = joined(10, max_rate=50)
     budget.halt(0.0, 0.0)
     start(budget, 1.0)
     assert budget.next_time(1.0) == 2.0
@@ -249,7 +274,7 @@ def test_after_a_halt_single_polls_probe_until_one_is_answered() -> None:
 
 @pytest.mark.behaviour("B18")
 def test_an_answer_to_a_poll_from_before_the_halt_ends_nothing() -> None:
-    budget = Budget(10, max_rate=50)
+    budget = joined(10, max_rate=50)
     budget.halt(0.0, 20.0)
     budget.answered(1.0)
     assert budget.next_time(1.0) == 20.0
@@ -266,7 +291,7 @@ def test_an_answer_to_a_poll_from_before_the_halt_ends_nothing() -> None:
 def test_no_order_of_answers_shortens_a_pause_passes_the_rate_or_stops_polling_for_good(
     rate: float, script: list[tuple[str, float]]
 ) -> None:
-    budget, now, until = Budget(3, rate), 0.0, -math.inf
+    budget, now, until = joined(3, rate), 0.0, -math.inf
     for call, amount in script:
         now += amount
         if call == "start" and budget.next_time(now) <= now:
@@ -283,7 +308,7 @@ def test_no_order_of_answers_shortens_a_pause_passes_the_rate_or_stops_polling_f
 
 
 def test_a_rate_is_granted_until_a_429_says_otherwise_and_again_when_that_is_forgotten() -> None:
-    unknown, known = Budget(10), Budget(10, 5.0)
+    unknown, known = joined(10), joined(10, 5.0)
     assert [unknown.granted(0.0), known.granted(0.0)] == [False, True]
     known.throttled(1.0, 0.0)
     assert not known.granted(2.0)
@@ -294,7 +319,7 @@ def test_a_rate_is_granted_until_a_429_says_otherwise_and_again_when_that_is_for
 
 
 def test_a_halt_suspends_what_was_granted_until_there_is_an_answer() -> None:
-    budget = Budget(10, 5.0)
+    budget = joined(10, 5.0)
     budget.halt(1.0, 2.0)
     assert not budget.granted(4.0)
     budget.answered(4.5)
@@ -302,7 +327,7 @@ def test_a_halt_suspends_what_was_granted_until_there_is_an_answer() -> None:
 
 
 def test_the_present_rate_is_that_of_the_last_five_seconds() -> None:
-    budget = Budget(10)
+    budget = joined(10)
     assert budget.recent_rate(0.0) == 0.0
     for step in range(200):
         budget.answered(step / 10)
@@ -311,7 +336,7 @@ def test_the_present_rate_is_that_of_the_last_five_seconds() -> None:
 
 
 def test_answers_are_remembered_in_bounded_space() -> None:
-    budget = Budget(10)
+    budget = joined(10)
     for step in range(200_000):
         budget.answered(step / 100)
     assert len(budget._answers) < 300
@@ -419,7 +444,7 @@ def shares(answers: list[tuple[float, bool]], since: float, until: float, rate: 
 def test_a_quota_that_nobody_told_of_is_found_and_kept_to(
     server: Callable[[float], Server], rate: float, eager: float, latency: float
 ) -> None:
-    answers = polled(Budget(32, eager * rate), server(rate), latency, 1_000.0)
+    answers = polled(joined(32, eager * rate), server(rate), latency, 1_000.0)
     refused, used = shares(answers, 120.0, 1_000.0, rate)
     assert refused < 0.02
     assert used > 0.85
@@ -427,7 +452,7 @@ def test_a_quota_that_nobody_told_of_is_found_and_kept_to(
 
 @pytest.mark.behaviour("B18")
 def test_a_quota_of_thirty_a_minute_is_kept_to_as_well() -> None:
-    refused, used = shares(polled(Budget(32), Bucket(0.5), 0.2, 2_000.0), 120.0, 2_000.0, 0.5)
+    refused, used = shares(polled(joined(32), Bucket(0.5), 0.2, 2_000.0), 120.0, 2_000.0, 0.5)
     assert refused < 0.02
     assert used > 0.85
 
@@ -446,14 +471,14 @@ class UsedByOthers:
 
 @pytest.mark.behaviour("B18")
 def test_what_others_have_left_in_a_minute_is_not_taken_for_the_quota() -> None:
-    answers = polled(Budget(32, 20.0), UsedByOthers(Minutes(10.0), 20), 0.1, 600.0)
+    answers = polled(joined(32, 20.0), UsedByOthers(Minutes(10.0), 20), 0.1, 600.0)
     assert shares(answers, 0.0, 60.0, 1.0)[1] * 60 == 20
     assert shares(answers, 60.0, 240.0, 10.0)[1] > 0.85
 
 
 def limited(*refused: float) -> Budget:
     """Two polls a second were answered for 200 s, but for one at 50 s; then those at these times were refused."""
-    budget = Budget(32)
+    budget = joined(32)
     for half in range(400):
         budget.throttled(50.0, 0.0) if half == 100 else budget.answered(half / 2)
     for when in refused:
@@ -481,7 +506,7 @@ def test_when_it_lasts_what_was_answered_within_a_minute_is_all_that_is_allowed(
 
 @pytest.mark.behaviour("B18")
 def test_that_it_lasts_never_raises_the_limit() -> None:
-    budget = Budget(32)
+    budget = joined(32)
     for half in range(100):
         budget.answered(half / 2)
     for when in (60.0, 61.0, 63.0, 67.0):
@@ -501,13 +526,13 @@ def test_the_more_polls_were_refused_the_longer_until_the_limit_is_tried_again()
 
 @pytest.mark.behaviour("B18")
 def test_a_quota_that_grows_is_used() -> None:
-    answers = polled(Budget(32, 50.0), From(300.0, Bucket(4.0), Bucket(12.0)), 0.1, 1_200.0)
+    answers = polled(joined(32, 50.0), From(300.0, Bucket(4.0), Bucket(12.0)), 0.1, 1_200.0)
     assert shares(answers, 600.0, 1_200.0, 12.0)[1] > 0.85
 
 
 @pytest.mark.behaviour("B18")
 def test_a_quota_that_shrinks_is_found_again() -> None:
-    answers = polled(Budget(32, 50.0), From(300.0, Bucket(20.0), Bucket(4.0)), 0.1, 1_200.0)
+    answers = polled(joined(32, 50.0), From(300.0, Bucket(20.0), Bucket(4.0)), 0.1, 1_200.0)
     refused, used = shares(answers, 420.0, 1_200.0, 4.0)
     assert refused < 0.02
     assert used > 0.85
@@ -515,7 +540,7 @@ def test_a_quota_that_shrinks_is_found_again() -> None:
 
 @pytest.mark.behaviour("B18")
 def test_a_quota_that_is_gone_is_forgotten() -> None:
-    budget = Budget(32, 20.0)
+    budget = joined(32, 20.0)
     answers = polled(budget, From(200.0, Bucket(4.0), Generous()), 0.1, 700.0)
     assert shares(answers, 600.0, 700.0, 20.0)[1] > 0.95
     budget.throttled(700.0, 0.0)
@@ -525,7 +550,7 @@ def test_a_quota_that_is_gone_is_forgotten() -> None:
 
 @pytest.mark.behaviour("B18")
 def test_one_429_after_hours_of_little_to_do_does_not_all_but_stop_polling() -> None:
-    budget = Budget(32, 100.0)
+    budget = joined(32, 100.0)
     budget.throttled(0.0, 0.0)
     now = 600.0
     while now < 1_300.0:  # a poll now and then
@@ -543,7 +568,7 @@ def test_one_429_after_hours_of_little_to_do_does_not_all_but_stop_polling() -> 
 
 @pytest.mark.behaviour("B18")
 def test_what_was_answered_while_there_was_little_to_do_does_not_count() -> None:
-    budget = Budget(100, 50.0)
+    budget = joined(100, 50.0)
     polled(budget, Bucket(10.0), 0.1, 200.0)
     now = 300.0
     while now < 315.0:
@@ -557,7 +582,7 @@ def test_what_was_answered_while_there_was_little_to_do_does_not_count() -> None
 
 @pytest.mark.behaviour("B18")
 def test_a_429_before_anything_was_answered_leaves_a_poll_now_and_then() -> None:
-    budget = Budget(32)
+    budget = joined(32)
     budget.throttled(0.0, 0.0)
     assert budget.rate(0.0) == 0.02
     assert not math.isinf(budget.next_time(0.0))
@@ -565,7 +590,7 @@ def test_a_429_before_anything_was_answered_leaves_a_poll_now_and_then() -> None
 
 @pytest.mark.behaviour("B18")
 def test_one_429_right_after_another_does_not_lower_the_limit_again() -> None:
-    budget = Budget(32, 100.0)
+    budget = joined(32, 100.0)
     for step in range(100):
         budget.answered(step / 50)
     budget.throttled(2.0, 0.0)
@@ -579,7 +604,7 @@ def test_one_429_right_after_another_does_not_lower_the_limit_again() -> None:
 
 @pytest.mark.behaviour("B23")
 def test_a_turn_that_was_reserved_is_nobody_elses_when_a_halt_is_over() -> None:
-    budget = Budget(10, max_rate=10)
+    budget = joined(10, max_rate=10)
     budget.halt(0.0, 0.0)  # for a second; then single polls probe, one a second
     first, second = budget.reserve(0.5), budget.reserve(0.5)
     assert (first, second) == (1.0, 2.0)

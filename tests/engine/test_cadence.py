@@ -162,6 +162,17 @@ def test_a_wait_that_is_no_number_of_seconds_is_an_error_that_names_the_operatio
     assert str(caught.value).startswith(f"{NAME}: ")
 
 
+@pytest.mark.parametrize("value, told", [(-1, "-1"), (-0.5, "-0.5"), (None, "None"), (True, "a value of type bool")])
+def test_of_a_wait_that_is_none_numbers_are_told(value: Any, told: str) -> None:
+    with pytest.raises(BackoffError, match=f"gave {told};"):
+        made(giving(value)).wait(1, RUNNING)
+
+
+def test_a_wait_that_python_refuses_to_write_out_is_told_by_its_type() -> None:
+    with pytest.raises(BackoffError, match="gave a value of type int;"):
+        made(giving(10**5000)).wait(1, RUNNING)
+
+
 @pytest.mark.behaviour("B13")
 @pytest.mark.parametrize(
     "factory, reason, cause",

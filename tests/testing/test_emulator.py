@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import json
 import math
+import pydoc
 import ssl
 import threading
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ import pytest
 import trustme
 from yarl import URL
 
-from lro_poller import OperationPoller
+from lro_poller import InvalidOperationName, OperationPoller, testing
 from lro_poller.status import Code
 from lro_poller.testing import (
     Chance,
@@ -966,3 +967,14 @@ def test_an_emulator_is_not_made_of_what_it_could_not_use(options: dict[str, Any
 async def test_an_operation_shows_where_in_its_life_it_is(emulator: Emulator) -> None:
     name = emulator.add_operation(duration=None)
     assert repr(emulator.operations[name]) == f"<ScriptedOperation {name} running, 0 polls>"
+
+
+@pytest.mark.parametrize("name", ["foo", "operations/", "operations//a", ""])
+async def test_an_operation_that_no_poller_could_ask_for_is_refused(emulator: Emulator, name: str) -> None:
+    with pytest.raises(InvalidOperationName):
+        emulator.add_operation(name)
+
+
+def test_help_shows_what_there_is() -> None:
+    assert set(testing.__all__) <= set(dir(testing))
+    assert "class Emulator" in pydoc.plain(pydoc.render_doc(testing))

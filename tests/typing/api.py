@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator
-from typing import Any, Literal, assert_type
+from typing import Any, Literal, Unpack, assert_type
 
 import backoff
 import msgspec
@@ -15,6 +15,7 @@ from lro_poller import (
     WORKSPACE_EVENTS,
     WORKSPACE_EVENTS_V1,
     BackoffError,
+    BackoffFactory,
     BadRequest,
     Budget,
     Code,
@@ -36,6 +37,7 @@ from lro_poller import (
     PollError,
     PollTimeout,
     PreconditionFailure,
+    Progress,
     Quota,
     QuotaFailure,
     RequestInfo,
@@ -44,7 +46,10 @@ from lro_poller import (
     Service,
     Stats,
     Status,
+    Submittable,
+    Transport,
     Updates,
+    WaitOptions,
 )
 from lro_poller.testing import Delay, Emulator, Hang, HttpError, RecordedRequest, Script
 
@@ -264,3 +269,13 @@ def details(status: Status) -> None:
     )
     assert all(status.detail(kind) is None for kind in kinds)
     assert_type(NamePattern("projects/*/operations/*").check("projects/p/operations/o"), str)
+
+
+def wrapped(poller: OperationPoller, given: Submittable, **options: Unpack[WaitOptions]) -> OperationFuture[Any]:
+    """What a caller's own function around `submit` is typed with."""
+    assert_type(poller.pending(), list[OperationFuture[Any]])
+    return poller.submit(given, **options)
+
+
+def built(transport: Transport | None, backoff: BackoffFactory | None, progress: Progress | None) -> OperationPoller:
+    return OperationPoller(transport=transport, backoff=backoff, progress=progress)
