@@ -11,9 +11,8 @@ limit far below what was just reached, which each answer raises until there is a
 What was answered over the last minute then tells what the service allows, whether it
 counts in a bucket or in minutes; the limit is set below that, and returns along the cubic
 of RFC 9438: slowly around where the trouble was, ever faster when none comes, and the more
-slowly the more polls were refused. When it lasts, the quota is one by the minute and used
-up: then what was answered within a minute is all of it. So the limit stays just under a
-quota that nobody told it about, and forgets one that is gone.
+slowly the more often it was refused in a row. So it stays just under a quota that nobody
+told it about, and forgets one that is gone.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ _FIRST_CUT = 0.5  # of what was answered a second before the first 429: the quot
 _FOUND_BY = 0.14  # polls a second that each answer adds after that, until the next 429: twice as many in five seconds
 _LATER_CUT = 0.92  # of what was answered a second before a later 429
 _PLATEAU = 50.0  # seconds until the limit is where the trouble was; in as many again it is as far above
-_PLATEAU_POLLS = 35.0  # or as long as so many polls take, for each that was refused: of few polls one or two are many
-_LONGEST_PLATEAU = 200.0  # seconds
+_PLATEAU_POLLS = (
+    35.0  # or as long as so many polls take, for each try that was refused: of few polls one or two are many
+)
+_LONGEST_PLATEAU = 120.0  # seconds
 _FORGOTTEN = 600.0  # seconds without a 429 after which there is no limit any more
 _SLOWEST = 0.02  # polls a second that are made however often the answer is 429
 _MEASURED = (10.0, 60.0)  # seconds, least and most, over which is measured what is allowed: quotas are by the minute
-_LASTING = 3  # halts in a row, seven seconds or more: a quota that comes back steadily would have let a poll through
-_TELLING = 10  # answers; what fewer of them tell is no quota
 _RECENT = 5.0  # seconds over which the present rate is measured
 _PROBED_EVERY = 1.0  # seconds between polls from the end of a halt to the first answer
 _IDLE = 2.0  # seconds without a poll that could have started: what was answered before tells nothing of a quota
@@ -90,7 +89,7 @@ class Budget:
         "_finding",
         "_in_line",
         "_paused_until",
-        "_refused",
+        "_refusals",
         "_reserved_until",
         "_throttles",
         "_turn",
@@ -119,7 +118,7 @@ class Budget:
         self._ceiling = math.inf
         self._cut_at = -math.inf
         self._finding = False  # whether there was only one, so that what the service allows is not known yet
-        self._refused = 0  # polls, since the limit was set
+        self._refusals = 0  # halts, since the limit was set
         self._busy_since = -math.inf  # nobody waited for a turn before that
         self._answers: deque[tuple[float, int]] = deque()  # ticks, and how many answers came in each
 
@@ -224,7 +223,7 @@ class Budget:
         if past > _FORGOTTEN:
             return self.max_rate
         if not self._finding:
-            plateau = min(max(_PLATEAU, _PLATEAU_POLLS * self._refused / limit), _LONGEST_PLATEAU)
+            plateau = min(max(_PLATEAU, _PLATEAU_POLLS * self._refusals / limit), _LONGEST_PLATEAU)
             limit *= 1 + (1 - _LATER_CUT) * ((past - plateau) / plateau) ** 3
         return min(self.max_rate, max(limit, _SLOWEST))
 
@@ -262,15 +261,13 @@ class Budget:
         """A poll was answered with 429: nobody polls for `asked` seconds, or for a while of our own.
 
         The polls that were under way together are told the same thing once each; they
-        lengthen the halt at most, and lower the limit once.
+        lengthen the halt at most, and count once.
         """
         self.throttled_polls += 1
         if now >= self._paused_until:
             if self._throttles == 0:
                 self._lower(now)
-            elif self._throttles >= _LASTING:
-                self._tighten(now)
-        self._refused += 1
+            self._refusals += 1
         self.halt(now, asked)
 
     def halt(self, now: float, asked: float) -> None:
@@ -292,14 +289,7 @@ class Budget:
             if self._finding:  # half of that time the limit was far below
                 allowed = max(allowed, self._answered_in(max(past / 3, least), now))
             self._ceiling, self._finding = max(min(allowed, self.rate(now)), _SLOWEST), False
-        self._cut_at, self._refused = now, 0
-
-    def _tighten(self, now: float) -> None:
-        """No poll has been let through for a while: what was answered within a minute is all that is allowed in one."""
-        minute = _MEASURED[1]
-        count = self._count(minute, now)
-        if count >= _TELLING:
-            self._ceiling = min(self._ceiling, count / minute)
+        self._cut_at, self._refusals = now, 0
 
     def recent_rate(self, now: float) -> float:
         """How many polls were answered a second, over the last seconds."""

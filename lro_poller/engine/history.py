@@ -39,13 +39,21 @@ class _Turns:
         self._free_at = -math.inf
 
     def ask(self, kind: Kind, now: float) -> None:
-        """`kind` has learned enough. It has its turn now or when one of the others asks later."""
+        """`kind` has learned enough."""
         self._waiting.setdefault(kind)
-        if now >= self._free_at:
+        self.pass_on(now)
+
+    def pass_on(self, now: float) -> None:
+        """Whoever is first has its turn, if it is time for one."""
+        if self._waiting and now >= self._free_at:
             self._free_at = now + _PLANS_APART
             first = next(iter(self._waiting))
-            del self._waiting[first]
+            self.forget(first)
             first.renew(now)
+
+    def forget(self, kind: Kind) -> None:
+        """`kind` waits no more."""
+        self._waiting.pop(kind, None)
 
 
 class Kind:
@@ -65,8 +73,9 @@ class Kind:
         self._built = -math.inf
 
     def follow(self, operation: Followed) -> None:
-        """An operation was seen running for the first time."""
+        """An operation was just seen running for the first time; soon it is asked when to look again."""
         self.durations.follow(operation)
+        self._turns.pass_on(operation.seen)
 
     def end(self, operation: Followed, now: float) -> None:
         """An operation was found done at `now`."""
@@ -83,6 +92,11 @@ class Kind:
         self.durations.add(seconds, seconds)
         self._planned = None
 
+    def retire(self) -> None:
+        """It is kept no more. Operations that still run go on with it, and learning from them is their affair."""
+        self._turns.forget(self)
+        self._turns = _Turns()
+
     def renew(self, now: float) -> None:
         """Has a new plan made when it is asked for one."""
         self._planned, self._built = None, now
@@ -91,8 +105,8 @@ class Kind:
         """Asks for a new plan, soon enough and not too often."""
         self._fresh += 1
         enough = min(self.durations.seen * _REBUILD_SHARE, _REBUILD_COUNT)
-        if self._fresh >= enough and now - self._built >= _REBUILD_EVERY:
-            self._turns.ask(self, now)
+        if self._planned is not None and self._fresh >= enough and now - self._built >= _REBUILD_EVERY:
+            self._turns.ask(self, now)  # of a kind that nobody asks there is no plan to make anew
 
     def next_look(self, age: float, *, granted: bool = False) -> float:
         return self._plan().next_look(age, granted=granted)
@@ -148,7 +162,7 @@ class History:
         if kind is None:
             kind = self._kinds[key] = Kind(turns=self._turns)
             if len(self._kinds) > _MOST_KINDS:
-                self._kinds.popitem(last=False)
+                self._kinds.popitem(last=False)[1].retire()
         else:
             self._kinds.move_to_end(key)
         return kind
@@ -191,7 +205,7 @@ class History:
             for low, high in read.intervals:
                 durations.add(low, math.inf if high is None else high)
             durations.seen = max(read.seen, durations.seen)
-            self.kind(key)  # so that the one that was used least recently is forgotten
+            self.kind(key).retire()  # asked for, so that the one that was used least recently is forgotten
             self._kinds[key] = Kind(durations, self._turns)
 
 

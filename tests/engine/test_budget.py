@@ -408,8 +408,14 @@ class Generous:
         return True
 
 
-def polled(budget: Budget, server: Server, latency: float, until: float) -> list[tuple[float, bool]]:
-    """When each poll of somebody who always has more of them was answered, and whether it was allowed."""
+def polled(
+    budget: Budget, server: Server, latency: float, until: float, asked: float = 0.0
+) -> list[tuple[float, bool]]:
+    """When each poll of somebody who always has more of them was answered, and whether it was allowed.
+
+    Args:
+        asked: Seconds for which the server asks to be left alone with each 429.
+    """
     now, count = 0.0, 0
     coming: list[tuple[float, int, bool]] = []
     answers = []
@@ -422,7 +428,7 @@ def polled(budget: Budget, server: Server, latency: float, until: float) -> list
         now = min(budget.next_time(now), coming[0][0] if coming else math.inf)
         while coming and coming[0][0] <= now:
             allowed = heapq.heappop(coming)[2]
-            budget.answered(now) if allowed else budget.throttled(now, 0.0)
+            budget.answered(now) if allowed else budget.throttled(now, asked)
             budget.finish(ME)
             answers.append((now, allowed))
     return answers
@@ -487,36 +493,8 @@ def limited(*refused: float) -> Budget:
 
 
 @pytest.mark.behaviour("B18")
-@pytest.mark.parametrize(
-    "refused, within_a_minute",
-    [
-        ((200.0, 201.0, 203.0), 120),
-        ((200.0, 201.0, 203.0, 207.0), 105),
-        ((200.0, 201.0, 203.0, 207.0, 215.0), 89),
-        ((200.0, 201.0, 203.0, 207.0, 215.0, 231.0), 57),
-        ((200.0, 201.0, 203.0, 207.0, 215.0, 231.0, 263.0), 57),  # in the minute before that nothing was answered
-    ],
-)
-def test_when_it_lasts_what_was_answered_within_a_minute_is_all_that_is_allowed(
-    refused: tuple[float, ...], within_a_minute: int
-) -> None:
-    rate = limited(*refused).rate(refused[-1])
-    assert 0.91 < rate / (within_a_minute / 60) <= 1.0
-
-
-@pytest.mark.behaviour("B18")
-def test_that_it_lasts_never_raises_the_limit() -> None:
-    budget = joined(32)
-    for half in range(100):
-        budget.answered(half / 2)
-    for when in (60.0, 61.0, 63.0, 67.0):
-        budget.throttled(when, 0.0)
-        assert budget.rate(when) == 0.02  # nothing was answered in the five seconds before
-
-
-@pytest.mark.behaviour("B18")
-def test_the_more_polls_were_refused_the_longer_until_the_limit_is_tried_again() -> None:
-    once, thrice = limited(200.0), limited(200.0, 201.0, 203.0)
+def test_the_more_often_it_was_refused_the_longer_until_the_limit_is_tried_again() -> None:
+    once, thrice = limited(200.0, *[200.5] * 50), limited(200.0, 201.0, 203.0)  # fifty were under way together
     assert once.rate(200.0) == thrice.rate(200.0) < once.rate(230.0)
     assert once.rate(250.0) == pytest.approx(2.0, rel=0.01)
     assert thrice.rate(250.0) < 1.99
@@ -524,9 +502,41 @@ def test_the_more_polls_were_refused_the_longer_until_the_limit_is_tried_again()
     assert thrice.rate(300.0) < once.rate(300.0)
 
 
+class Spells:
+    """A server that refuses everything for some seconds, from a time on and again after each period."""
+
+    def __init__(self, server: Server, since: float, lasting: float, period: float = math.inf) -> None:
+        self.server, self.since, self.lasting, self.period = server, since, lasting, period
+
+    def allows(self, now: float) -> bool:
+        refuses = now >= self.since and math.fmod(now - self.since, self.period) < self.lasting
+        return not refuses and self.server.allows(now)
+
+
 @pytest.mark.behaviour("B18")
-def test_a_quota_that_grows_is_used() -> None:
-    answers = polled(joined(32, 50.0), From(300.0, Bucket(4.0), Bucket(12.0)), 0.1, 1_200.0)
+@pytest.mark.parametrize("rate", [1.0, 4.0, 10.0])
+@pytest.mark.parametrize("asked", [0.0, 15.0])
+@pytest.mark.parametrize("lasting", [10.0, 60.0])
+def test_a_spell_in_which_all_is_refused_is_no_quota(rate: float, asked: float, lasting: float) -> None:
+    server = Spells(Bucket(rate), 300.0, lasting)
+    answers = polled(joined(32, 2 * rate), server, 0.1, 1_000.0, asked)
+    assert shares(answers, 310.0 + lasting, 910.0 + lasting, rate)[1] > 0.7
+
+
+@pytest.mark.behaviour("B18")
+@pytest.mark.parametrize("rate", [1.0, 4.0, 10.0])
+@pytest.mark.parametrize("latency", [0.1, 0.8])
+def test_spells_that_come_again_and_again_do_not_wear_the_limit_down(rate: float, latency: float) -> None:
+    answers = polled(joined(32, 2 * rate), Spells(Bucket(rate), 300.0, 40.0, 300.0), latency, 3_600.0)
+    assert shares(answers, 600.0, 3_600.0, rate * 260 / 300)[1] > 0.7
+
+
+@pytest.mark.behaviour("B18")
+@pytest.mark.parametrize("latency", [0.1, 0.8])
+@pytest.mark.parametrize("server", [Bucket, Minutes, Sliding])
+def test_a_quota_that_grows_is_used(server: Callable[[float], Server], latency: float) -> None:
+    answers = polled(joined(32, 50.0), From(300.0, server(4.0), server(12.0)), latency, 1_200.0)
+    assert shares(answers, 420.0, 720.0, 12.0)[1] > 0.8
     assert shares(answers, 600.0, 1_200.0, 12.0)[1] > 0.85
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import math
@@ -86,7 +87,11 @@ def test_a_plan_is_made_anew_when_a_tenth_is_new_and_not_too_often() -> None:
         end(kind, 50.0, 100.9)
     assert kind._plan() is following  # too soon
     end(kind, 50.0, 101.1)
-    assert kind._plan() is not following
+    latest = kind._plan()
+    assert latest is not following
+    for _ in range(5):
+        end(kind, 50.0, 200.0)
+    assert kind._plan() is latest  # what was new before is new no more
 
 
 def plans_made(kinds: list[Kind], steps: int, apart: float) -> list[tuple[int, float]]:
@@ -131,11 +136,64 @@ def test_a_kind_that_has_learned_enough_is_planned_anew_in_its_turn_though_other
     assert renewed() == [0]
     for number in range(30):
         end(kinds[2], 50.0, 100.02 + number / 1000)
+    end(kinds[1], 50.0, 100.05 - 1e-6)  # asking again does not cost it its place
     assert renewed() == [0]
-    end(kinds[2], 50.0, 100.051)
+    kinds[0].follow(Running(began=50.0, seen=100.051))
     assert renewed() == [0, 1]
     end(kinds[2], 50.0, 100.102)
     assert renewed() == [0, 1, 2]
+
+
+def test_what_is_loaded_takes_turns_too() -> None:
+    history = History()
+    history.load(saved(kinds={str(number): {"intervals": [[1, 2]], "seen": 1} for number in range(20)}))
+    made = plans_made([history.kind(str(number)) for number in range(20)], steps=20, apart=0.001)
+    assert [number for number, _ in made] == [0]
+
+
+@pytest.mark.behaviour("B23")
+def test_a_kind_whose_turn_did_not_come_has_it_when_the_next_operation_is_seen() -> None:
+    history = History()
+    first, second = history.kind("first"), history.kind("second")
+    for kind in (first, second):
+        assert looks(kind, 5) == looks(PLAIN, 5)
+    for _ in range(50):
+        end(first, 200.0, 1000.0)
+        end(second, 200.0, 1000.0)
+    assert looks(second, 5) == looks(PLAIN, 5)
+    second.follow(Running(began=5000.0, seen=5000.2))
+    assert looks(second, 1)[0] > 50.0
+
+
+@pytest.mark.behaviour("B24")
+def test_kinds_that_are_forgotten_take_no_turns_and_no_room() -> None:
+    def count() -> int:
+        gc.collect()
+        return sum(isinstance(one, Kind) for one in gc.get_objects())
+
+    history, now, others = History(), 100.0, count()
+    for number in range(3_000):
+        now += 0.01
+        kind = history.kind(f"once {number}")
+        kind.next_look(0.0)
+        end(kind, 5.0, now)
+    assert count() - others <= 257
+    kind = history.kind("regular")
+    before, began = kind._plan(), now
+    while kind._plan() is before:
+        now += 0.1
+        end(kind, 5.0, now)
+    assert now - began < 256 * 0.1 + 1  # behind all that are kept, one in each step
+
+
+def test_a_kind_that_nobody_asks_for_looks_takes_no_turn() -> None:
+    history = History()
+    idle, asked = [history.kind(f"with its own backoff {number}") for number in range(100)], history.kind("asked")
+    before, now = asked._plan(), 100.0
+    for kind in idle:
+        end(kind, 50.0, now)
+    end(asked, 50.0, now)
+    assert asked._plan() is not before
 
 
 def test_histories_take_no_turns_from_each_other() -> None:
