@@ -89,6 +89,7 @@ class Pump:
         self._closed = False
         self._in_flight: dict[Tracker, _Worker] = {}  # in the order in which they were sent
         self._arrived: deque[_Worker] = deque()  # whose polls are over
+        self._idle: deque[_Worker] = deque()  # whose replies are settled, and that have no new poll yet
         self._workers: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
@@ -226,7 +227,7 @@ class Pump:
         """
         self._workers.discard(task)
         tracker = worker.tracker
-        if tracker is not None and self._land(worker, tracker):
+        if tracker is not None and worker.answer is None and self._land(worker, tracker):
             try:
                 self._host.settle(tracker, Setback(PollError(tracker.name, "the poll was cancelled from outside")))
             finally:
@@ -244,11 +245,12 @@ class Pump:
         if self._closed or self._scout is not None or self._queue.next_time(now) > now or self._rests_until > now:
             self._leave_line()
             return False
+        ready = self._sender.ready(now)  # asked first: code of the caller's runs in there, and may raise
         if not self._budget.admit(now, self):
             self._in_line = True
             return False
         self._in_line = False
-        tracker = self._queue.pop(now)
+        tracker = self._queue.pop(now, self._budget.room(now))
         assert tracker is not None
         tracker.on(_START)
         self.polls += 1
@@ -256,7 +258,7 @@ class Pump:
         self.lateness += ((late if late > 0 else 0.0) - self.lateness) / 16
         worker.tracker, worker.began = tracker, now
         self._in_flight[tracker] = worker
-        if not self._sender.ready(now):
+        if not ready:
             self._scout, worker.began = tracker, math.inf
         return True
 
@@ -278,20 +280,19 @@ class Pump:
     # What has arrived.
 
     def _deal(self, most: int = sys.maxsize) -> None:
-        """Settles what has arrived, `most` at the most, and gives each worker its next poll, or lets it end."""
-        if not self._arrived:
+        """Settles what has arrived, `most` at the most, then gives each worker its next poll, or lets it end."""
+        if not (self._arrived or self._idle):
             return
         try:
-            while self._arrived and most > 0:
-                most -= 1
+            while self._arrived and len(self._idle) < most:
                 worker = self._arrived.popleft()
-                try:
-                    self._settle(worker)
-                finally:
-                    self._release(worker)
+                self._idle.append(worker)
+                self._settle(worker)
+            while self._idle:
+                self._release(self._idle.popleft())
         finally:
-            if self._arrived:  # there are more; or something ends the program, and should it go on, nothing is lost
-                self._loop.call_soon(self._deal, _DEALT_AT_ONCE, context=self._context)
+            if self._arrived or self._idle:  # there are more; or something ends the program, and should it go on,
+                self._loop.call_soon(self._deal, _DEALT_AT_ONCE, context=self._context)  # nothing is lost
             self.arm()
 
     def _settle(self, worker: _Worker) -> None:
@@ -304,8 +305,10 @@ class Pump:
         """Lets `worker` go on with what is due next, or end."""
         assert worker.turn is not None
         if not worker.turn.done():  # as it is when somebody has cancelled the task
-            self._admit(worker)
-            worker.turn.set_result(None)
+            try:
+                self._admit(worker)
+            finally:
+                worker.turn.set_result(None)
 
     # A worker.
 

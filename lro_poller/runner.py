@@ -299,7 +299,7 @@ class Runner:
 
     def _draw(self) -> float:
         drawn = self._random()
-        if not 0 <= drawn <= 1:
+        if not isinstance(drawn, (int, float)) or not 0 <= drawn <= 1:
             raise ValueError("the source of randomness gave no number from 0 to 1")
         return drawn
 
@@ -308,7 +308,10 @@ class Runner:
         return max(3 * self._sender.latency, _SHORTEST_LEAD)
 
     def _survive(self, tracker: Tracker, error: BaseException, now: float) -> None:
-        """What code of the caller's has raised in here, or a bug of ours: heard of on this operation's own futures."""
+        """What code of the caller's has raised in here, or a bug of ours: heard of on this operation's own futures.
+
+        An error of a backoff generator is told as it is, anything else as the cause of a PollError.
+        """
         if isinstance(error, BackoffError):
             self._give_up(tracker, error, now)
             return

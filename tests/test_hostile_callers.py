@@ -117,7 +117,7 @@ async def test_a_source_of_randomness_that_lies_breaks_no_other_operation(given:
     async with open_scripted(transport, random=lambda: next(draws, 0.5), max_in_flight=1) as poller:
         first = poller.submit(A, deadline=1000)
         second = poller.submit(B, deadline=1000)
-        with pytest.raises(PollError, match=r"(Type|Value)Error in dealing with"):
+        with pytest.raises(PollError, match="ValueError in dealing with"):
             await first
         assert await second == {"n": 4}
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import backoff
 import pytest
+from google.auth.credentials import Credentials, TokenState
 
 from lro_poller import Budget, PollerClosed, PollError, PollTimeout
 from lro_poller.wire import Reply
@@ -97,6 +98,21 @@ async def test_a_poll_whose_task_was_cancelled_is_made_again(turns: int) -> None
         assert await future == {}
         assert future.elapsed < 5
         assert poller.budget.in_flight == 0
+
+
+@pytest.mark.behaviour("B19", "B22")
+async def test_replies_that_wait_to_be_dealt_with_count_though_their_tasks_are_cancelled() -> None:
+    transport = Scripted(lambda name, attempt: done())
+    async with open_scripted(transport, max_in_flight=64) as poller:
+        futures = [poller.submit(f"operations/{number}", deadline=1000) for number in range(64)]
+        while not transport.sent:
+            await asyncio.sleep(0)
+        assert not any(future.done() for future in futures)
+        for task in asyncio.all_tasks():
+            if task.get_name() == "lro-poller worker":
+                task.cancel()
+        assert list(await asyncio.gather(*futures)) == [{}] * 64
+        assert len(transport.sent) == 64
 
 
 @pytest.mark.behaviour("B10", "B23")
@@ -261,6 +277,60 @@ def test_what_ends_the_program_takes_no_other_outcome_along(caplog: pytest.LogCa
         loop.run_until_complete(asyncio.sleep(1))
     assert loop.run_until_complete(asyncio.sleep(1, [future.done() for future in futures])) == [False] * 3
     assert [future.result() for future in futures] == [{}] * 3
+    assert poller.budget.in_flight == 0
+    loop.run_until_complete(poller.__aexit__(None, None, None))
+    assert "left behind" not in caplog.text
+    loop.close()
+
+
+class Interrupting(Credentials):
+    """A token that is always fresh; who asks for its state is interrupted when `armed` says so."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
+        self.token = "token"
+        self.armed = False
+
+    @property
+    def token_state(self) -> TokenState:
+        if self.armed:
+            self.armed = False
+            raise KeyboardInterrupt
+        return TokenState.FRESH
+
+    def refresh(self, request: Any) -> None: ...
+
+
+@pytest.mark.behaviour("B19")
+@pytest.mark.parametrize("dealing", [False, True])
+def test_an_interruption_in_the_credentials_loses_no_operation(dealing: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """As a worker starts, or as one that is there is given its next poll."""
+    loop = new_jumping_loop()
+    credentials = Interrupting()
+
+    async def answer(name: str, attempt: int) -> Reply:
+        await asyncio.sleep(2)  # a fresh token is not looked at for a second
+        if dealing and name == "operations/0":
+            credentials.armed = True
+        return done()
+
+    async def wait(poller: Any) -> list[Any]:
+        credentials.armed = not dealing
+        futures = [poller.submit(f"operations/{number}") for number in range(6)]
+        await asyncio.sleep(100)
+        return futures
+
+    poller = loop.run_until_complete(
+        open_scripted(Scripted(answer), credentials=credentials, max_in_flight=2).__aenter__()
+    )
+    waiting, interrupts = loop.create_task(wait(poller)), 0
+    while not waiting.done():
+        try:
+            loop.run_until_complete(waiting)
+        except KeyboardInterrupt:
+            interrupts += 1
+    assert interrupts == 1
+    assert [future.done() for future in waiting.result()] == [True] * 6
     assert poller.budget.in_flight == 0
     loop.run_until_complete(poller.__aexit__(None, None, None))
     assert "left behind" not in caplog.text

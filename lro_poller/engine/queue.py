@@ -97,12 +97,16 @@ class Queue(Generic[T]):
         """
         return -math.inf if self._due else self._schedule.next_time(now)
 
-    def pop(self, now: float) -> T | None:
-        """Takes out whose turn it is at `now`; None when nobody is due."""
+    def pop(self, now: float, room: int = 0) -> T | None:
+        """Takes out whose turn it is at `now`; None when nobody is due.
+
+        Args:
+            room: How many more may be polled at once. Where all that are due may be, none is compared.
+        """
         if not self._due:
             item = self._schedule.pop_due(now)
-            if item is None or self._schedule.next_time(now) > now:
-                return item  # one alone needs no comparing
+            if item is None or self._schedule.most_due(now) <= room or self._schedule.next_time(now) > now:
+                return item
             self._promote(item, now)
         self._move(now)
         self._turns += 1

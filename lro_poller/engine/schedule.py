@@ -99,6 +99,8 @@ class Schedule(Generic[T]):
 
     def pop_due(self, now: float) -> T | None:
         """Takes out the item that is longest due at `now`; None when none is."""
+        if not self._near and now < self._near_until:
+            return None  # told apart from the rest because it is asked for at every poll when polls are short
         if self.next_time(now) > now or not self._near:
             return None
         item = heapq.heappop(self._near)[2]
@@ -106,6 +108,10 @@ class Schedule(Generic[T]):
         self._places -= 1
         self._live -= 1
         return item
+
+    def most_due(self, now: float) -> int:
+        """How many are due at `now` at the most: told without looking at them."""
+        return len(self._near) if now < self._near_until else self._live
 
     def due(self, now: float) -> set[T]:
         """The items that are due at `now`. Reads all that may be: for statistics, not for polling."""

@@ -86,6 +86,28 @@ def test_no_more_polls_are_in_flight_than_the_cap_says() -> None:
 
 
 @pytest.mark.behaviour("B23")
+def test_there_is_room_for_several_where_time_has_no_say() -> None:
+    budget, other = joined(3), Poller()
+    budget.join(other)
+    assert [(budget.room(0.0), budget.admit(0.0, ME)) for _ in range(4)] == [
+        (3, True),
+        (2, True),
+        (1, True),
+        (0, False),
+    ]
+    budget.finish(ME)
+    assert budget.room(0.0) == 0  # somebody stands in line
+    budget.leave(ME)
+    assert budget.room(0.0) == 1
+    budget.throttled(0.0, 5.0)
+    assert (budget.room(0.0), budget.room(6.0)) == (0, 0)
+    assert budget.room(601.0) == 1
+    budget.halt(601.0, 5.0)
+    assert (budget.room(605.0), budget.room(606.0)) == (0, 1)
+    assert joined(3, 1e9).room(0.0) == 0
+
+
+@pytest.mark.behaviour("B23")
 def test_polls_are_spaced_evenly() -> None:
     budget = joined(100, max_rate=4)
     assert budget.next_time(0.0) <= 0.0

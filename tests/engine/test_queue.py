@@ -236,7 +236,7 @@ def test_under_any_order_of_calls_the_books_are_right(script: list[tuple[str, in
             now += wait if 0 < wait < 1e9 else 0.0
             due = {number for number, when in waiting.items() if when <= now}
             assert queue.overdue(now) == len(due)
-            taken = queue.pop(now)
+            taken = queue.pop(now, room=number)
             assert (taken is None) == (not due)
             if taken is not None:
                 assert taken.number in due
@@ -246,6 +246,21 @@ def test_under_any_order_of_calls_the_books_are_right(script: list[tuple[str, in
         assert {item.number for item in items if item in queue} == set(waiting)
     assert sorted(drained(queue, math.inf)) == sorted(waiting)
     assert (len(queue), queue.overdue(math.inf), queue.next_time(math.inf)) == (0, 0, math.inf)
+
+
+def test_where_all_that_are_due_may_be_polled_none_is_compared() -> None:
+    counted, calls = counting(worth)
+    queue: Queue[Item] = Queue(counted)
+    for number in range(5):
+        queue.put(Item(number), 10.0 + number / 100)
+    queue.put(Item(5), 50.0)
+    taken = [queue.pop(10.05, room) for room in (4, 3, 2, 1, 0)]
+    assert [item and item.number for item in taken] == [0, 1, 2, 3, 4]
+    assert (calls[0], queue.pop(10.05, 7)) == (0, None)
+    for number in range(5):
+        queue.put(Item(number), 11.0)
+    assert queue.pop(11.0, 3) is not None
+    assert calls[0] > 0
 
 
 def counting(function: Callable[[Item, int], float]) -> tuple[Callable[[Item, int], float], list[int]]:
