@@ -287,19 +287,16 @@ class Pump:
             while self._arrived and len(self._idle) < most:
                 worker = self._arrived.popleft()
                 self._idle.append(worker)
-                self._settle(worker)
+                tracker, answer = worker.tracker, worker.answer
+                worker.tracker = worker.answer = None
+                if tracker is not None and self._land(worker, tracker) and answer is not None:
+                    self._host.settle(tracker, self._sender.judge(tracker, answer))
             while self._idle:
                 self._release(self._idle.popleft())
         finally:
             if self._arrived or self._idle:  # there are more; or something ends the program, and should it go on,
                 self._loop.call_soon(self._deal, _DEALT_AT_ONCE, context=self._context)  # nothing is lost
             self.arm()
-
-    def _settle(self, worker: _Worker) -> None:
-        tracker, answer = worker.tracker, worker.answer
-        worker.tracker = worker.answer = None
-        if tracker is not None and self._land(worker, tracker) and answer is not None:
-            self._host.settle(tracker, self._sender.judge(tracker, answer))
 
     def _release(self, worker: _Worker) -> None:
         """Lets `worker` go on with what is due next, or end."""
