@@ -109,6 +109,17 @@ async def test_a_backoff_that_raises_what_it_should_not_fails_all_who_share_it(
         assert futures[-1].elapsed < 100
 
 
+@pytest.mark.behaviour("B13")
+@pytest.mark.parametrize("known", [False, True])
+async def test_an_error_of_a_backoff_generator_is_told_as_one(known: bool) -> None:
+    async with open_scripted(Scripted(after_polls(99))) as poller:
+        submission: Any = {"name": A} if known else A
+        future = poller.submit(submission, backoff=hostile(lambda: 1 // 0))  # type: ignore[arg-type]
+        with pytest.raises(BackoffError, match="raised ZeroDivisionError") as caught:
+            await future
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
 @pytest.mark.behaviour("B19")
 @pytest.mark.parametrize("given", [math.nan, math.inf, -5.0, 10.0, "x", None])
 async def test_a_source_of_randomness_that_lies_breaks_no_other_operation(given: Any) -> None:

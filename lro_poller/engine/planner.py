@@ -84,7 +84,7 @@ class Planner:
 
     def _put(self, tracker: Tracker, now: float, wait: float, lead: float) -> None:
         """Has it polled after `wait`, not before the service lets it, and once more before a deadline."""
-        due = max(now + wait, tracker.not_before)
+        due = max(tracker.not_before, now + wait)
         tracker.due = due = min(due, tracker.last_look(now, lead))
         self._queue.put(tracker, due)
 
