@@ -250,7 +250,7 @@ class Pump:
             self._in_line = True
             return False
         self._in_line = False
-        tracker = self._queue.pop(now, self._budget.room(now))
+        tracker = self._queue.pop(now, short=not self._budget.has_room(now))
         assert tracker is not None
         tracker.on(_START)
         self.polls += 1

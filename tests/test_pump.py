@@ -7,6 +7,7 @@ import functools
 import gc
 import itertools
 import logging
+import random
 import sys
 from collections import Counter
 from typing import Any
@@ -15,7 +16,7 @@ import backoff
 import pytest
 from google.auth.credentials import Credentials, TokenState
 
-from lro_poller import Budget, PollerClosed, PollError, PollTimeout
+from lro_poller import WORKSPACE_EVENTS, Budget, History, PollerClosed, PollError, PollTimeout
 from lro_poller.wire import Reply
 
 from .conftest import new_jumping_loop
@@ -335,6 +336,25 @@ def test_an_interruption_in_the_credentials_loses_no_operation(dealing: bool, ca
     loop.run_until_complete(poller.__aexit__(None, None, None))
     assert "left behind" not in caplog.text
     loop.close()
+
+
+@pytest.mark.behaviour("B23")
+async def test_when_polls_are_short_whoever_is_worth_most_goes_first() -> None:
+    """Sixty that end at any time are always due; one that ends after ten seconds is looked at then."""
+    loop, history, dice = asyncio.get_running_loop(), History(), random.Random(0)
+    for _ in range(200):
+        history.add(f"{WORKSPACE_EVENTS.id} steep", dice.uniform(9.5, 10.5))
+        history.add(f"{WORKSPACE_EVENTS.id} broad", dice.lognormvariate(4, 1.5))
+    began = loop.time()
+    transport = Scripted(
+        lambda name, attempt: done() if name == "operations/steep" and loop.time() > began + 10.5 else running()
+    )
+    async with open_scripted(transport, history=history, max_rate=1.0) as poller:
+        for number in range(60):
+            poller.submit({"name": f"operations/{number}"}, kind="broad")
+        assert await poller.submit({"name": "operations/steep"}, kind="steep") == {}
+        assert loop.time() - began < 20
+        assert poller.stats().overdue > 30
 
 
 # Pollers that share a budget.

@@ -194,10 +194,9 @@ class Budget:
             turn = now
         self._turn = turn + (max(apart, _PROBED_EVERY) if self._throttles else apart)
 
-    def room(self, now: float) -> int:
-        """How many more polls may start at `now`; 0 where only time tells."""
-        free = self.max_in_flight - self.in_flight
-        return free if free and not self._in_line and self.rate(now) == math.inf and now >= self._paused_until else 0
+    def has_room(self, now: float) -> bool:
+        """Whether another poll may start at `now`."""
+        return self.in_flight < self.max_in_flight and not self._in_line and self._next(now) <= now
 
     def full(self) -> bool:
         """Whether all polls that may be in flight are."""

@@ -97,15 +97,15 @@ class Queue(Generic[T]):
         """
         return -math.inf if self._due else self._schedule.next_time(now)
 
-    def pop(self, now: float, room: int = 0) -> T | None:
+    def pop(self, now: float, *, short: bool = True) -> T | None:
         """Takes out whose turn it is at `now`; None when nobody is due.
 
         Args:
-            room: How many more may be polled at once. Where all that are due may be, none is compared.
+            short: Whether there is no room for another one at `now`. As long as there is nobody is compared.
         """
         if not self._due:
             item = self._schedule.pop_due(now)
-            if item is None or self._schedule.most_due(now) <= room or self._schedule.next_time(now) > now:
+            if item is None or not short or self._schedule.next_time(now) > now:
                 return item
             self._promote(item, now)
         self._move(now)

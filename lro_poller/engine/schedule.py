@@ -109,10 +109,6 @@ class Schedule(Generic[T]):
         self._live -= 1
         return item
 
-    def most_due(self, now: float) -> int:
-        """How many are due at `now` at the most: told without looking at them."""
-        return len(self._near) if now < self._near_until else self._live
-
     def due(self, now: float) -> set[T]:
         """The items that are due at `now`. Reads all that may be: for statistics, not for polling."""
         near = (item for _, _, item in self._near)

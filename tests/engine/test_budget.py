@@ -86,25 +86,29 @@ def test_no_more_polls_are_in_flight_than_the_cap_says() -> None:
 
 
 @pytest.mark.behaviour("B23")
-def test_there_is_room_for_several_where_time_has_no_say() -> None:
-    budget, other = joined(3), Poller()
-    budget.join(other)
-    assert [(budget.room(0.0), budget.admit(0.0, ME)) for _ in range(4)] == [
-        (3, True),
-        (2, True),
-        (1, True),
-        (0, False),
+def test_there_is_room_while_another_poll_may_start_and_nobody_stands_in_line() -> None:
+    budget = joined(2)
+    assert [(budget.has_room(0.0), budget.admit(0.0, ME)) for _ in range(3)] == [
+        (True, True),
+        (True, True),
+        (False, False),
     ]
     budget.finish(ME)
-    assert budget.room(0.0) == 0  # somebody stands in line
+    assert not budget.has_room(0.0)  # somebody stands in line
     budget.leave(ME)
-    assert budget.room(0.0) == 1
+    assert budget.has_room(0.0)
     budget.throttled(0.0, 5.0)
-    assert (budget.room(0.0), budget.room(6.0)) == (0, 0)
-    assert budget.room(601.0) == 1
-    budget.halt(601.0, 5.0)
-    assert (budget.room(605.0), budget.room(606.0)) == (0, 1)
-    assert joined(3, 1e9).room(0.0) == 0
+    assert [budget.has_room(now) for now in (0.0, 4.9, 5.0)] == [False, False, True]
+
+
+@pytest.mark.behaviour("B23")
+def test_within_a_rate_there_is_room_for_as_many_as_the_burst() -> None:
+    budget = joined(10, 1.0, burst=2)
+    assert [(budget.has_room(0.0), budget.admit(0.0, ME)) for _ in range(3)] == [
+        (True, True),
+        (True, True),
+        (False, False),
+    ]
 
 
 @pytest.mark.behaviour("B23")

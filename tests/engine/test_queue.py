@@ -236,7 +236,7 @@ def test_under_any_order_of_calls_the_books_are_right(script: list[tuple[str, in
             now += wait if 0 < wait < 1e9 else 0.0
             due = {number for number, when in waiting.items() if when <= now}
             assert queue.overdue(now) == len(due)
-            taken = queue.pop(now, room=number)
+            taken = queue.pop(now, short=number % 2 == 0)
             assert (taken is None) == (not due)
             if taken is not None:
                 assert taken.number in due
@@ -248,19 +248,19 @@ def test_under_any_order_of_calls_the_books_are_right(script: list[tuple[str, in
     assert (len(queue), queue.overdue(math.inf), queue.next_time(math.inf)) == (0, 0, math.inf)
 
 
-def test_where_all_that_are_due_may_be_polled_none_is_compared() -> None:
+def test_while_there_is_room_for_another_none_is_compared() -> None:
     counted, calls = counting(worth)
     queue: Queue[Item] = Queue(counted)
-    for number in range(5):
-        queue.put(Item(number), 10.0 + number / 100)
-    queue.put(Item(5), 50.0)
-    taken = [queue.pop(10.05, room) for room in (4, 3, 2, 1, 0)]
-    assert [item and item.number for item in taken] == [0, 1, 2, 3, 4]
-    assert (calls[0], queue.pop(10.05, 7)) == (0, None)
-    for number in range(5):
-        queue.put(Item(number), 11.0)
-    assert queue.pop(11.0, 3) is not None
-    assert calls[0] > 0
+    for number in range(6):
+        queue.put(Item(number, doubles=4.0 * (6 - number)), float(number))
+    taken = [queue.pop(10.0, short=False) for _ in range(3)]
+    assert [item and item.number for item in taken] == [0, 1, 2]
+    assert calls[0] == 0
+    last = queue.pop(10.0)
+    assert (last and last.number) == 5
+    again = queue.pop(10.0, short=False)
+    assert (again and again.number) == 4  # who has been compared is polled in that order
+    assert [item and item.number for item in (queue.pop(10.0), queue.pop(10.0, short=False))] == [3, None]
 
 
 def counting(function: Callable[[Item, int], float]) -> tuple[Callable[[Item, int], float], list[int]]:
