@@ -138,15 +138,21 @@ class Schedule(Generic[T]):
         there = self._far.get(tick)
         return there if isinstance(there, list) else [] if there is None else [there]
 
+    def _living(self, tick: int) -> list[T]:
+        """Whose place in that list counts, each once."""
+        begin, end = tick / _TICKS, _end(tick)
+        return [item for item in dict.fromkeys(self._items(tick)) if begin <= item._scheduled < end]
+
     def _first_far(self) -> float:
         while self._ticks:
             tick = self._ticks[0]
             items = self._items(tick)
-            while items and not _lies_in(tick, items[-1]):
+            begin, end = tick / _TICKS, _end(tick)
+            while items and not begin <= items[-1]._scheduled < end:
                 items.pop()
                 self._places -= 1
             if items:
-                return items[0]._scheduled if len(items) == 1 else tick / _TICKS
+                return items[0]._scheduled if len(items) == 1 else begin
             self._drop_first_tick()
         return math.inf
 
@@ -167,10 +173,11 @@ class Schedule(Generic[T]):
             return False
         items = self._items(self._ticks[0])
         tick = self._drop_first_tick()
-        living = [item for item in items if _lies_in(tick, item)]
+        begin, end = tick / _TICKS, _end(tick)
+        living = [item for item in items if begin <= item._scheduled < end]
         self._near += [(item._scheduled, turn, item) for turn, item in enumerate(living, self._count + 1)]
         heapq.heapify(self._near)
-        self._near_until = _end(tick)
+        self._near_until = end
         self._count += len(living)
         self._places -= len(items) - len(living)
         return True
@@ -181,7 +188,7 @@ class Schedule(Generic[T]):
         near = {item: (when, turn, item) for when, turn, item in self._near if when == item._scheduled}
         self._near[:] = near.values()
         heapq.heapify(self._near)
-        far = {tick: [item for item in dict.fromkeys(self._items(tick)) if _lies_in(tick, item)] for tick in self._far}
+        far = {tick: self._living(tick) for tick in self._far}
         self._far = {tick: items if len(items) > 1 else items[0] for tick, items in far.items() if items}
         self._ticks = sorted(self._far)
         self._places = self._live
@@ -193,7 +200,3 @@ def _end(tick: int) -> float:
 
 def _tick(when: float) -> int:
     return math.floor(min(when, _LATEST) * _TICKS)
-
-
-def _lies_in(tick: int, item: Scheduled) -> bool:
-    return math.isfinite(item._scheduled) and _tick(item._scheduled) == tick

@@ -48,10 +48,8 @@ class AiohttpTransport:
         self, origin: str, *, ssl_context: ssl.SSLContext | None = None, proxy_from_environment: bool = False
     ) -> None:
         self._origin = origin
-        base = URL(origin)
-        self._url = functools.lru_cache(_URLS)(  # a URL works out its parts once, and they are asked for at every poll
-            functools.partial(_build_url, base.scheme, base.host or "", base.explicit_port)
-        )
+        # A URL works out its parts once, and they are asked for at every poll.
+        self._url = functools.lru_cache(_URLS)(functools.partial(URL(origin).with_path, encoded=True))
         self._ssl: ssl.SSLContext | bool = ssl_context if ssl_context is not None else True
         self._trust_env = proxy_from_environment
         self._session: aiohttp.ClientSession | None = None
@@ -130,10 +128,6 @@ class AiohttpTransport:
             case aiohttp.ClientConnectorError() | aiohttp.ServerDisconnectedError() | OSError():
                 return NoReply(Fault.UNREACHABLE, f"the connection to {origin} failed: {type(error).__name__}")
         return NoReply(Fault.BROKEN, f"{origin} sent a broken reply: {type(error).__name__}")
-
-
-def _build_url(scheme: str, host: str, port: int | None, path: str) -> URL:
-    return URL.build(scheme=scheme, host=host, port=port, path=path, encoded=True)
 
 
 def _dated(headers: CIMultiDictProxy[str]) -> Mapping[str, str]:
