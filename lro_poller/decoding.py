@@ -83,12 +83,7 @@ class _UnfitError(ValueError):
 
 
 def msgspec_decoder(kind: Any) -> Decoder:
-    read: Decoder
-    if kind in _PLAIN_TYPES:
-        read = lambda operation: msgspec.convert(operation.response, kind)  # noqa: E731 - one of two
-    else:
-        decode = msgspec.json.Decoder(kind).decode
-        read = lambda operation: decode(operation.raw_response or b"null")  # noqa: E731
+    read = _reader(kind)
 
     def decoder(operation: Operation) -> Any:
         try:
@@ -98,6 +93,13 @@ def msgspec_decoder(kind: Any) -> Decoder:
         raise _UnfitError(reason)
 
     return decoder
+
+
+def _reader(kind: Any) -> Decoder:
+    if kind in _PLAIN_TYPES:
+        return lambda operation: msgspec.convert(operation.response, kind)
+    decode = msgspec.json.Decoder(kind).decode
+    return lambda operation: decode(operation.raw_response or b"null")
 
 
 def _parse_pydantic(model: Any, operation: Operation) -> Any:

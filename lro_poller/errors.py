@@ -281,8 +281,6 @@ class _Unfinished(LroError):
 
     def _tail(self) -> str:
         text = f"after {self.elapsed:.1f} s and {counted(self.polls, 'poll')}; it may still be running"
-        if not self.polls:
-            text += ". It was not polled: there was no turn for it within max_rate and max_in_flight, or no token"
         if self.last_poll_error is not None:
             text += f". The last poll failed: {self.last_poll_error.reason}"
         return text
@@ -296,7 +294,10 @@ class PollTimeout(_Unfinished, TimeoutError):
     """
 
     def __str__(self) -> str:
-        return f"{self.name}: not done {self._tail()}"
+        text = f"{self.name}: not done {self._tail()}"
+        if not self.polls:
+            text += ". It was not polled: there was no turn for it within max_rate and max_in_flight, or no token"
+        return text
 
 
 class PollerClosed(_Unfinished):

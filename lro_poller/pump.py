@@ -294,8 +294,9 @@ class Pump:
             while self._idle:
                 self._release(self._idle.popleft())
         finally:
-            if self._arrived or self._idle:  # there are more; or something ends the program, and should it go on,
-                self._loop.call_soon(self._deal, _DEALT_AT_ONCE, context=self._context)  # nothing is lost
+            # There are more; or something ends the program, and should it go on, nothing is lost.
+            if self._arrived or self._idle:
+                self._loop.call_soon(self._deal, _DEALT_AT_ONCE, context=self._context)
             self.arm()
 
     def _release(self, worker: _Worker) -> None:

@@ -29,9 +29,7 @@ _FIRST_CUT = 0.5  # of what was answered a second before the first 429: the quot
 _FOUND_BY = 0.14  # polls a second that each answer adds after that, until the next 429: twice as many in five seconds
 _LATER_CUT = 0.92  # of what was answered a second before a later 429
 _PLATEAU = 50.0  # seconds until the limit is where the trouble was; in as many again it is as far above
-_PLATEAU_POLLS = (
-    35.0  # or as long as so many polls take, for each try that was refused: of few polls one or two are many
-)
+_PLATEAU_POLLS = 35.0  # or as long as so many polls take, for each try that was refused: of few polls two are many
 _LONGEST_PLATEAU = 120.0  # seconds
 _FORGOTTEN = 600.0  # seconds without a 429 after which there is no limit any more
 _SLOWEST = 0.02  # polls a second that are made however often the answer is 429

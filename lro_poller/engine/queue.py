@@ -101,7 +101,7 @@ class Queue(Generic[T]):
         """Takes out whose turn it is at `now`; None when nobody is due.
 
         Args:
-            short: Whether there is no room for another one at `now`. As long as there is nobody is compared.
+            short: Whether there is no room for another one at `now`. While there is, nobody is compared.
         """
         if not self._due:
             item = self._schedule.pop_due(now)

@@ -6,9 +6,10 @@ no comparing. Where few are pending and lists would be longer than what they hol
 stands for itself. When its eighth has come, a list is moved to the heap.
 
 An item is in a schedule at most once: putting it in again moves it. Moving leaves the old
-place behind, and so does removing where it would have to be searched for. Places that are no longer an item's are passed over when they surface,
-and swept out when they outnumber the others. An item that comes back to a time that it was
-moved away from may have two places there; it goes by one of them.
+place behind, and so does removing where it would have to be searched for. Places that are no
+longer an item's are passed over when they surface, and swept out when they outnumber the
+others. An item that comes back to a time that it was moved away from may have two places
+there; it goes by one of them.
 """
 
 from __future__ import annotations
