@@ -210,6 +210,10 @@ def test_the_facts_compared_above_are_there() -> None:
             f"{NAME}: the poller was closed after 3.2 s and 2 polls; it may still be running",
         ),
         (
+            PollerClosed(NAME, None, 0, 0.04, None, "t"),
+            f"{NAME}: the poller was closed after 0.0 s and 0 polls; it may still be running",
+        ),
+        (
             DecodeError(failed(None), "ValidationError"),
             f"{NAME}: the operation succeeded, but its response could not be decoded: ValidationError",
         ),
