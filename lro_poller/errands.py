@@ -8,6 +8,7 @@ for a cancellation that a deadline brought about, nobody does.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -41,7 +42,7 @@ class Errands:
         self._pump = pump
         self._stop = stop
         self._cancelled = cancelled
-        self._unattended: set[asyncio.Task[None]] = set()
+        self._unattended: dict[str, asyncio.Task[None]] = {}  # by the name of what is cancelled
 
     async def look(self, name: str) -> Operation:
         """One poll of one operation, in its turn.
@@ -61,22 +62,25 @@ class Errands:
         self._cancelled(name)
 
     def cancel_unattended(self, name: str) -> None:
-        """The same for somebody who does not wait for it: a failure is logged."""
-        task = self._loop.create_task(self._cancel_and_log(name), name="lro-poller cancellation")
-        self._unattended.add(task)
-        task.add_done_callback(self._unattended.discard)
+        """The same for somebody who does not wait for it, once for all who want it meanwhile: a failure is logged."""
+        if name not in self._unattended:
+            task = self._loop.create_task(self._cancel_and_log(name), name="lro-poller cancellation")
+            self._unattended[name] = task
+            task.add_done_callback(lambda _: self._unattended.pop(name))
 
     async def finish(self) -> None:
-        """Lets cancellations that were promised be sent and answered, for some time."""
-        if self._unattended:
-            await asyncio.wait(self._unattended, timeout=_LAST_CANCELLATIONS)
+        """Lets cancellations that were promised be sent and answered, for some time; so too what falls due in it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_CANCELLATIONS):
+                while self._unattended:
+                    await asyncio.wait(self._unattended.values())
 
     async def aclose(self) -> None:
         """Gives up cancellations that nobody waits for."""
-        for task in self._unattended:
+        for task in self._unattended.values():
             task.cancel()
         if self._unattended:
-            await asyncio.wait(self._unattended)
+            await asyncio.wait(self._unattended.values())
 
     async def _run(self, errand: Errand) -> Operation:
         listener = _Once(self._loop)

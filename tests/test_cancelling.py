@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 
@@ -11,6 +12,7 @@ from lro_poller import WORKSPACE_EVENTS, Cancelled, OperationPoller, PollTimeout
 from lro_poller.testing import Emulator
 
 from .conftest import make_poller
+from .scripted import Scripted, open_scripted, running
 
 CANCELLABLE = dataclasses.replace(WORKSPACE_EVENTS, cancellable=True)
 
@@ -57,3 +59,38 @@ async def test_a_service_that_cannot_cancel_says_so(poller: OperationPoller) -> 
         await poller.cancel("operations/a")
     with pytest.raises(ValueError, match=r"has no operations\.cancel"):
         poller.submit("operations/a", deadline=1, at_deadline="cancel")
+
+
+@pytest.mark.behaviour("B7")
+async def test_whoever_waits_for_one_operation_has_it_cancelled_once(
+    cancelling: tuple[Emulator, OperationPoller],
+) -> None:
+    emulator, poller = cancelling
+    name = emulator.add_operation(duration=None)
+    futures = [poller.submit(name, deadline=5, at_deadline="cancel_and_wait") for _ in range(3)]
+    for future in await poller.wait_all(futures):
+        assert isinstance(future.exception(), Cancelled)
+    assert [request.path for request in emulator.requests if request.method == "POST"] == [f"/v1beta/{name}:cancel"]
+
+
+@pytest.mark.behaviour("B12")
+async def test_a_deadline_that_passes_while_closing_has_its_operation_cancelled_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def answer(name: str, _: int) -> object:
+        if name.endswith(":cancel"):
+            await asyncio.sleep(3)
+        return running()
+
+    transport = Scripted(answer)
+    async with open_scripted(transport, service=CANCELLABLE) as poller:
+        futures = [
+            poller.submit("operations/a", deadline=5, at_deadline="cancel"),
+            poller.submit("operations/b", deadline=7.9, at_deadline="cancel"),
+        ]
+        await asyncio.sleep(5.5)
+    assert [type(future.exception()) for future in futures] == [PollTimeout, PollTimeout]
+    began = futures[0].submitted
+    asked = [(round(when - began, 1), name) for when, name in transport.sent if name.endswith(":cancel")]
+    assert asked == [(5.0, "operations/a:cancel"), (7.9, "operations/b:cancel")]
+    assert "not cancelled" not in caplog.text
