@@ -228,8 +228,9 @@ class OperationPoller:
                 return. One that is done already costs no poll; one that was seen running is
                 first polled after a wait.
             deadline: Seconds to wait; None for the poller's own, `math.inf` for as long as it takes.
-            backoff: As of the poller, for this operation. It is the first submission's that
-                counts while several wait for one operation; the polls are shared.
+            backoff: As of the poller, for this operation. While several wait for one operation its polls
+                are shared, and the first who gives a backoff decides; so does the first who gives any of
+                `kind`, `expected` and `progress`.
             at_deadline: What becomes of an operation that is not done in time: `"leave"` leaves it
                 alone; `"cancel"` asks the service to cancel it; `"cancel_and_wait"` does, and waits on for
                 its outcome, `cancel_grace` seconds at most. For services that have operations.cancel.

@@ -93,7 +93,10 @@ class Runner:
             return self._finished(operation, terms, now)
         new = tracker is None
         if tracker is None:
-            tracker = self._trackers[submission.name] = self._tracker(submission, terms, now)
+            tracker = self._trackers[submission.name] = self._tracker(submission, now)
+        elif tracker.operation is None:
+            tracker.operation = operation
+        _advise(tracker, terms)
         until = None if terms.deadline is None else now + terms.deadline
         future: OperationFuture[Any] = OperationFuture(
             self, tracker, terms.decoder, submitted=now, deadline=until, at_deadline=terms.at_deadline
@@ -117,17 +120,12 @@ class Runner:
         except BaseException as error:
             self._survive(tracker, error, now)
 
-    def _tracker(self, submission: Submission, terms: Terms, now: float) -> Tracker:
-        expects = PLAIN if terms.expected is None else around(terms.expected)
-        tracker = Tracker.start(submission.name, now, expects, self._max_failures)
+    def _tracker(self, submission: Submission, now: float) -> Tracker:
+        tracker = Tracker.start(submission.name, now, PLAIN, self._max_failures)
         if submission.age:
             tracker.began = now - submission.age
         tracker.learns = not submission.resumed
         tracker.operation, tracker.sightings = submission.operation, submission.sightings
-        if terms.backoff is not None:
-            tracker.backoff = Generated(terms.backoff)
-        if terms.kind is not None or terms.expected is not None or terms.progress is not None:
-            tracker.hints = Hints(terms.kind, terms.expected, _total(terms.progress))
         return tracker
 
     def _finished(self, operation: Operation, terms: Terms, now: float) -> OperationFuture[Any]:
@@ -362,6 +360,17 @@ class Runner:
     ) -> tuple[str, Operation | None, int, float, PollError | None, str]:
         """What an error about an unfinished wait tells."""
         return tracker.name, tracker.operation, tracker.polls, now - who.submitted, tracker.error, self.token(tracker)
+
+
+def _advise(tracker: Tracker, terms: Terms) -> None:
+    """Takes what a caller says of how to wait for an operation, unless another one who waits for it has said so."""
+    if tracker.backoff is None and terms.backoff is not None:
+        tracker.backoff = Generated(terms.backoff)
+    if tracker.hints is not None or (terms.kind is None and terms.expected is None and terms.progress is None):
+        return
+    tracker.hints = Hints(terms.kind, terms.expected, _total(terms.progress))
+    if terms.expected is not None:
+        tracker.forecast = around(terms.expected)
 
 
 def _total(progress: Progress | None) -> Callable[[Operation, float], float | None] | None:

@@ -13,10 +13,11 @@ import backoff
 import pytest
 
 import lro_poller
-from lro_poller import Code, InvalidOperationName, OperationPoller, PollerClosed, PollError, PollTimeout
+from lro_poller import Code, InvalidOperationName, Operation, OperationPoller, PollerClosed, PollError, PollTimeout
 from lro_poller.testing import Emulator, Hang, HttpError, WrongName
 
 from .conftest import make_poller
+from .scripted import Scripted, done, open_scripted, running
 
 EVERY_SECOND = functools.partial(backoff.constant, interval=1)
 
@@ -178,6 +179,35 @@ async def test_two_submissions_share_the_polls_and_keep_their_own_terms(
     assert await poller.submit(name, decode=lambda value: value["answer"]) == 42
     assert await patient == {"answer": 42}
     assert emulator.polls(name) == patient.polls
+
+
+@pytest.mark.behaviour("B7")
+async def test_whoever_joins_tells_what_the_first_did_not_know() -> None:
+    transport = Scripted(lambda _, attempt: running(share=attempt / 10) if attempt < 5 else done())
+    asked: list[float] = []
+
+    def progress(operation: Operation) -> float:
+        asked.append(operation.metadata["share"])
+        return asked[-1]
+
+    async with open_scripted(transport) as poller:
+        first = poller.submit("operations/a")
+        assert first.metadata is None
+        joined = poller.submit({"name": "operations/a", "metadata": {"share": 0.05}}, progress=progress)
+        assert first.metadata == joined.metadata == {"share": 0.05}
+        poller.submit("operations/a", progress=lambda _: pytest.fail("the first decides"))
+        await joined
+    assert asked == [0.1, 0.2, 0.3, 0.4]
+
+
+async def test_the_first_backoff_that_is_given_decides() -> None:
+    transport = Scripted(lambda _, attempt: running() if attempt < 4 else done())
+    async with open_scripted(transport) as poller:
+        poller.submit("operations/a")
+        poller.submit("operations/a", backoff=functools.partial(backoff.constant, interval=7))
+        await poller.submit("operations/a", backoff=functools.partial(backoff.constant, interval=1))
+    times = transport.times("operations/a")
+    assert [round(later - earlier, 1) for earlier, later in itertools.pairwise(times)] == [7, 7, 7]
 
 
 @pytest.mark.behaviour("B23")
