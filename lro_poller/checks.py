@@ -1,18 +1,68 @@
-"""What a poller is made of, checked where it is handed in.
+"""What callers hand in, checked where they hand it in.
 
-A part of a wrong kind would otherwise be found out at the first poll, as a fault of that poll.
+A value of a wrong kind would otherwise be found out at the first poll, as a fault of that poll.
 """
 
 from __future__ import annotations
 
+import inspect
+import math
+import sys
 from typing import Any, TypeVar
 
-from .origin import check_origin
-from .transports import Transport
-
-__all__ = ["check_callable", "check_credentials", "check_part", "check_transport"]
+__all__ = ["check_credentials", "check_function", "check_part", "check_rate", "check_seconds", "check_whole"]
 
 T = TypeVar("T")
+
+
+def check_seconds(what: str, value: float) -> float:
+    """Returns a span of time; `math.inf` is one.
+
+    Raises:
+        ValueError: it is no number above zero.
+    """
+    return _above_zero(what, "seconds", value)
+
+
+def check_rate(what: str, value: float) -> float:
+    """Returns a number of polls a second; `math.inf` is one.
+
+    Raises:
+        ValueError: it is no number above zero.
+    """
+    return _above_zero(what, "polls a second", value)
+
+
+def _above_zero(what: str, unit: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise ValueError(f"{what} must be a number of {unit} above 0, not {value!r}")
+    return float(min(value, sys.float_info.max)) if value < math.inf else math.inf
+
+
+def check_whole(what: str, value: int, least: int, most: int | None = None) -> int:
+    """Returns a whole number from `least` to `most`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+        bounds = f"{least} or more" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{what} must be a whole number, {bounds}, not {value!r}")
+    return value
+
+
+def check_function(what: str, value: T) -> T:
+    """Returns `value`, which can be called and does not want to be awaited.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if not callable(value):
+        raise TypeError(f"{what} must be a function, not {value!r}")
+    called = value if isinstance(value, type) else getattr(value, "__call__", None)  # noqa: B004 - an object may have an async one
+    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(called):
+        raise TypeError(f"{what} must be a plain function, for nobody would await {value!r}")
+    return value
 
 
 def check_part(what: str, value: object, kind: type[T]) -> T:
@@ -23,17 +73,6 @@ def check_part(what: str, value: object, kind: type[T]) -> T:
     """
     if not isinstance(value, kind):
         raise TypeError(f"{what} must be a {kind.__name__}, not {value!r}")
-    return value
-
-
-def check_callable(what: str, value: T) -> T:
-    """Returns `value`, which can be called.
-
-    Raises:
-        TypeError: it cannot.
-    """
-    if not callable(value):
-        raise TypeError(f"{what} must be a function, not {value!r}")
     return value
 
 
@@ -51,24 +90,3 @@ def check_credentials(credentials: Any) -> Any:
             "google.auth.load_credentials_from_file reads a file"
         )
     return credentials
-
-
-def check_transport(transport: Transport | None, origin: str, *, allow_http: bool) -> Transport | None:
-    """Returns a transport that sends to `origin`: tokens, quotas and resume tokens are that one's.
-
-    A transport without an attribute `origin` is believed.
-
-    Raises:
-        TypeError: it is no transport.
-        ValueError: it sends to somewhere else.
-    """
-    if transport is None:
-        return None
-    if isinstance(transport, type) or not isinstance(transport, Transport):
-        raise TypeError(f"transport must have library, send and aclose, as of lro_poller.transports, not {transport!r}")
-    where = getattr(transport, "origin", None)
-    if where is not None and (goes_to := check_origin(where, allow_http=allow_http)) != origin:
-        raise ValueError(
-            f"the transport sends to {goes_to}, and the poller is for {origin}; give endpoint={goes_to!r} if you mean it"
-        )
-    return transport

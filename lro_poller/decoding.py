@@ -10,7 +10,6 @@ places is passed on. A caller's own callable is chained whole: what it raises is
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import re
 import types
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from .checks import check_function
 from .errors import DecodeError
 from .operation import Operation
 from .status import any_type
@@ -48,11 +48,10 @@ def decoder_of(decode: Any) -> Decoder | None:
         return lambda operation: decode.wrap(_parse_protobuf(operation, decode.pb(decode())))
     if decode in _PLAIN_TYPES or _is_msgspec_type(decode):
         return msgspec_decoder(decode)
-    if inspect.iscoroutinefunction(decode):
-        raise TypeError(f"decode must be a plain function, for nobody would await {decode!r}")
-    if callable(decode):
-        return lambda operation: decode(operation.response)
-    raise TypeError(f"decode must be a type or a callable, not {decode!r}")
+    if not callable(decode):
+        raise TypeError(f"decode must be a type or a callable, not {decode!r}")
+    check_function("decode", decode)
+    return lambda operation: decode(operation.response)
 
 
 def decode_response(operation: Operation, decoder: Decoder | None) -> Any:
@@ -74,7 +73,7 @@ def decode_response(operation: Operation, decoder: Decoder | None) -> Any:
     raise failure from cause  # out here, where an error that quotes the body is no context of this one
 
 
-_PLAIN_TYPES = (Any, bool, bytes, dict, float, int, list, set, str, tuple)
+_PLAIN_TYPES = (Any, bool, bytes, dict, float, frozenset, int, list, set, str, tuple)
 """As callables they would make something of anything: a text of a dict, and of a list a list of its keys."""
 
 
@@ -118,7 +117,7 @@ def _is_msgspec_type(decode: Any) -> bool:
     if not isinstance(decode, type):
         return hasattr(decode, "__origin__") or isinstance(decode, types.UnionType)  # dict[str, int], A | B
     return (
-        issubclass(decode, msgspec.Struct)
+        issubclass(decode, (msgspec.Struct, tuple))  # a NamedTuple would take an object for its first field
         or dataclasses.is_dataclass(decode)
         or hasattr(decode, "__total__")  # TypedDict
         or hasattr(decode, "__attrs_attrs__")

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import enum
-import inspect
 import math
 from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar, cast
 
+from .checks import check_function
 from .counting import counted
 from .decoding import Decoder, decode_response
 from .engine.tracker import Tracker
@@ -222,9 +222,7 @@ class OperationFuture(Generic[T_co]):
             TypeError: it cannot be called so.
         """
         self._check_loop()
-        if not callable(callback) or inspect.iscoroutinefunction(callback):
-            raise TypeError(f"a callback must be a plain function, not {callback!r}")
-        entry = (callback, contextvars.copy_context() if context is None else context)
+        entry = (check_function("a callback", callback), contextvars.copy_context() if context is None else context)
         if self.done():
             self._call_soon(entry)
         elif self._callbacks is None:

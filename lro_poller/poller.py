@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from . import services
-from .checks import check_callable, check_credentials, check_part, check_transport
+from .checks import check_credentials, check_function, check_part, check_seconds, check_whole
 from .collecting import Completions, settled
 from .engine.budget import Budget
-from .engine.cadence import BackoffFactory, check_backoff
+from .engine.cadence import BackoffFactory
 from .engine.history import History
 from .future import OUTSIDE, OperationFuture, runs_here
 from .operation import Operation
@@ -26,8 +26,8 @@ from .resume import Token
 from .services import WORKSPACE_EVENTS, Service
 from .stats import Stats
 from .submission import Submission, Submittable, read_submission
-from .terms import AtDeadline, Progress, Terms, check_progress, check_seconds, make_terms
-from .transports import Transport
+from .terms import AtDeadline, Progress, Terms, make_terms
+from .transports import Transport, check_transport
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -95,8 +95,8 @@ class OperationPoller:
         random: The source of jitter, uniform in [0, 1).
 
     Raises:
-        ValueError: an argument is out of its range.
-        TypeError: an argument is of a wrong type.
+        ValueError: an argument is out of its range, or no number where one belongs.
+        TypeError: an argument is of another wrong type.
     """
 
     def __init__(
@@ -126,15 +126,11 @@ class OperationPoller:
         self._scopes = self._service.scopes if scopes is None else self._service.check_scopes(scopes)
         self._credentials = check_credentials(credentials)
         self._transport = check_transport(transport, self._origin, allow_http=allow_http)
-        self._terms = Terms(
-            deadline=None if deadline in (None, math.inf) else check_seconds("deadline", deadline),
-            backoff=check_backoff(backoff),
-            progress=check_progress(progress),
-        )
+        self._terms = make_terms(Terms(), deadline=deadline, backoff=backoff, progress=progress)
         self._poll_timeout = check_seconds("poll_timeout", poll_timeout)
-        if max_poll_failures is not None and (type(max_poll_failures) is not int or max_poll_failures < 0):
-            raise ValueError(f"max_poll_failures must be a whole number, 0 or more, or None, not {max_poll_failures!r}")
-        self._max_poll_failures = max_poll_failures
+        self._max_poll_failures = (
+            None if max_poll_failures is None else check_whole("max_poll_failures", max_poll_failures, 0)
+        )
         if budget is not None and not (max_in_flight is None and max_rate is None):
             raise ValueError("max_in_flight and max_rate are the budget's own where a budget is given")
         if budget is None:
@@ -147,7 +143,7 @@ class OperationPoller:
         self.history = History() if history is None else check_part("history", history, History)
         """How long operations took, by kind."""
         self._cancel_grace = check_seconds("cancel_grace", cancel_grace)
-        self._random = check_callable("random", random)
+        self._random = check_function("random", random)
         self._runner: Runner | None = None
 
     def __repr__(self) -> str:
@@ -432,28 +428,9 @@ class OperationPoller:
         """
         return self._running().stats()
 
-    def _make_terms(
-        self,
-        *,
-        deadline: float | None = None,
-        backoff: BackoffFactory | None = None,
-        at_deadline: _AtDeadline = "leave",
-        decode: Any = None,
-        kind: str | None = None,
-        expected: float | None = None,
-        progress: Progress | None = None,
-    ) -> Terms:
+    def _make_terms(self, **options: Any) -> Terms:
         """Checks what a caller asks of one wait."""
-        terms = make_terms(
-            self._terms,
-            deadline=deadline,
-            backoff=backoff,
-            at_deadline=at_deadline,
-            decode=decode,
-            kind=kind,
-            expected=expected,
-            progress=progress,
-        )
+        terms = make_terms(self._terms, **options)
         if terms.at_deadline is not AtDeadline.LEAVE:
             self._check_cancellable()
         return terms

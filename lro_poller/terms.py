@@ -9,15 +9,15 @@ from __future__ import annotations
 import datetime
 import enum
 import math
-import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
+from .checks import check_function, check_seconds
 from .decoding import Decoder, decoder_of
 from .engine.cadence import BackoffFactory, check_backoff
 from .operation import Operation
 
-__all__ = ["AtDeadline", "Progress", "Terms", "check_seconds", "expected_duration", "make_terms"]
+__all__ = ["AtDeadline", "Progress", "Terms", "expected_duration", "make_terms"]
 
 Progress: TypeAlias = Callable[[Operation], float | datetime.timedelta | datetime.datetime | None]
 """Reads how far an operation has come: the share that is done, from 0 to 1; or the time that is left; or when it
@@ -57,18 +57,18 @@ class Terms(NamedTuple):
 def make_terms(
     defaults: Terms,
     *,
-    deadline: float | None,
-    backoff: BackoffFactory | None,
-    at_deadline: str,
-    decode: Any,
-    kind: str | None,
-    expected: float | None,
-    progress: Progress | None,
+    deadline: float | None = None,
+    backoff: BackoffFactory | None = None,
+    at_deadline: str = "leave",
+    decode: Any = None,
+    kind: str | None = None,
+    expected: float | None = None,
+    progress: Progress | None = None,
 ) -> Terms:
-    """The terms of one submission.
+    """The terms of one submission, by `defaults` where nothing is said.
 
     Raises:
-        ValueError: a time is not above zero, or the choice is none.
+        ValueError: a time is no number above zero, or the choice is none.
         TypeError: an argument is of a wrong type.
     """
     if kind is not None and not isinstance(kind, str):
@@ -81,7 +81,7 @@ def make_terms(
         decoder=decoder_of(decode),
         kind=defaults.kind if kind is None else kind,
         expected=None if expected is None else _finite("expected", expected),
-        progress=defaults.progress if progress is None else check_progress(progress),
+        progress=defaults.progress if progress is None else check_function("progress", progress),
     )
 
 
@@ -91,20 +91,6 @@ def _choice(at_deadline: str) -> AtDeadline:
     except ValueError:
         choices = ", ".join(repr(choice.value) for choice in AtDeadline)
         raise ValueError(f"at_deadline must be one of {choices}, not {at_deadline!r}") from None
-
-
-def check_seconds(what: str, value: float) -> float:
-    """Checks a span of time; `math.inf` is one."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise ValueError(f"{what} must be a number of seconds above 0, not {value!r}")
-    return float(min(value, sys.float_info.max)) if value < math.inf else math.inf
-
-
-def check_progress(progress: Progress | None) -> Progress | None:
-    """Checks a `progress=` argument."""
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress must be a function of an Operation, not {progress!r}")
-    return progress
 
 
 def expected_duration(said: object, age: float, wall: datetime.datetime) -> float | None:

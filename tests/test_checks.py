@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import subprocess
 import sys
@@ -76,9 +77,29 @@ def test_http2_says_which_extra_it_needs() -> None:
     )
 
 
-def test_a_choice_that_is_none_is_told_the_choices() -> None:
+async def test_a_choice_that_is_none_is_told_the_choices(poller: OperationPoller) -> None:
     with pytest.raises(ValueError, match="one of 'leave', 'cancel', 'cancel_and_wait', not 'x'"):
-        OperationPoller()._make_terms(at_deadline="x")  # type: ignore[arg-type]
+        poller.submit("operations/a", at_deadline="x")  # type: ignore[call-overload]
+
+
+class Asynchronous:
+    async def __call__(self, _: object) -> object: ...
+
+
+async def asynchronous(_: object) -> object: ...
+
+
+@pytest.mark.parametrize("given", [asynchronous, Asynchronous(), functools.partial(asynchronous)])
+async def test_what_would_have_to_be_awaited_is_refused_beforehand(poller: OperationPoller, given: Any) -> None:
+    for option in ("decode", "progress"):
+        with pytest.raises(TypeError, match=f"{option} must be a plain function, for nobody would await"):
+            poller.submit("operations/a", **{option: given})
+    with pytest.raises(TypeError, match="a callback must be a plain function"):
+        poller.submit("operations/a").add_done_callback(given)
+
+
+def test_a_rate_too_large_to_be_one_is_none() -> None:
+    assert OperationPoller(max_rate=10**400).budget.max_rate == sys.float_info.max
 
 
 async def test_a_single_look_that_fails_is_told_once(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:

@@ -21,6 +21,7 @@ import math
 from collections import deque
 from typing import Protocol
 
+from ..checks import check_rate, check_whole
 from .retry import retry_wait
 
 __all__ = ["Budget", "Claimant"]
@@ -98,14 +99,12 @@ class Budget:
     )
 
     def __init__(self, max_in_flight: int = 32, max_rate: float = math.inf, *, burst: int = 1) -> None:
-        self.max_in_flight = _whole("max_in_flight", max_in_flight)
-        if isinstance(max_rate, bool) or not isinstance(max_rate, int | float) or not max_rate > 0:
-            raise ValueError(f"max_rate must be a number of polls a second above 0, not {max_rate!r}")
-        self.max_rate = float(max_rate)
+        self.max_in_flight = check_whole("max_in_flight", max_in_flight, 1)
+        self.max_rate = check_rate("max_rate", max_rate)
         self.in_flight = 0
         self.throttled_polls = 0
         """How many polls were answered with 429."""
-        self._burst = _whole("burst", burst)
+        self._burst = check_whole("burst", burst, 1)
         self._turn = -math.inf  # when the next poll starts if all are spaced evenly
         self._paused_until = -math.inf
         self._reserved_until = -math.inf  # turns before that are taken by polls that still wait for them
@@ -304,9 +303,3 @@ class Budget:
 
     def _count(self, seconds: float, now: float) -> int:
         return sum(count for tick, count in self._answers if tick > now - seconds)
-
-
-def _whole(what: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{what} must be a whole number, 1 or more, not {value!r}")
-    return value

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 from aiohttp import web
 from anyio.from_thread import start_blocking_portal
 
+from ..checks import check_whole
 from ..counting import counted
 from ..engine.schedule import Schedule
 from ..services import WORKSPACE_EVENTS, Quota
@@ -100,17 +101,13 @@ class Emulator:
         keep_requests: int | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        if keep_requests is not None and (type(keep_requests) is not int or keep_requests < 0):
-            raise ValueError(f"keep_requests must be a whole number, 0 or more, or None, not {keep_requests!r}")
-        if type(port) is not int or not 0 <= port < 1 << 16:
-            raise ValueError(f"port must be a whole number, 0 to 65535, not {port!r}")
         if quota is not None and not isinstance(quota, Quota):
             raise TypeError(f"quota must be a Quota, such as Quota(600, 60), not {quota!r}")
-        self._port = port
+        self._port = check_whole("port", port, 0, 65535)
         self._cancellable = cancellable
         self._quota = quota
         self._counted: deque[float] = deque()  # when the polls that count came
-        self._keep_requests = keep_requests
+        self._keep_requests = None if keep_requests is None else check_whole("keep_requests", keep_requests, 0)
         self._ssl = ssl_context
         self._seed = seed
         self._dice = random.Random(seed)

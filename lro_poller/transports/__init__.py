@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
+from ..origin import check_origin
 from ..wire import Reply
 
-__all__ = ["Transport"]
+__all__ = ["Transport", "check_transport"]
 
 
 @runtime_checkable
@@ -39,3 +40,24 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Closes every connection."""
+
+
+def check_transport(transport: Transport | None, origin: str, *, allow_http: bool) -> Transport | None:
+    """Returns a transport that sends to `origin`: tokens, quotas and resume tokens are that one's.
+
+    A transport without an attribute `origin` is believed.
+
+    Raises:
+        TypeError: it is no transport.
+        ValueError: it sends to somewhere else.
+    """
+    if transport is None:
+        return None
+    if isinstance(transport, type) or not isinstance(transport, Transport):
+        raise TypeError(f"transport must have library, send and aclose, as of lro_poller.transports, not {transport!r}")
+    where = getattr(transport, "origin", None)
+    if where is not None and (goes_to := check_origin(where, allow_http=allow_http)) != origin:
+        raise ValueError(
+            f"the transport sends to {goes_to}, and the poller is for {origin}; give endpoint={goes_to!r} if you mean it"
+        )
+    return transport

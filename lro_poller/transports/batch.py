@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
+from ..checks import check_whole
 from ..wire import MAX_BODY, Fault, NoReply, Reply
 from .multipart import MAX_PARTS, Fields, Message, by_content_id, find_boundary, split, write
 
@@ -94,14 +95,12 @@ class BatchTransport:
             raise ValueError("the service has no batch path: its operations are polled one by one")
         if not batch_path.startswith("/"):
             raise ValueError(f"batch_path must begin with '/', not {batch_path!r}")
-        if type(max_parts) is not int or not 1 <= max_parts <= MAX_PARTS:
-            raise ValueError(f"max_parts must be a whole number from 1 to {MAX_PARTS}, not {max_parts!r}")
         if not 0 <= max_wait <= 1:
             raise ValueError(f"max_wait must be a number of seconds from 0 to 1, not {max_wait!r}")
         self.library = transport.library
         self._transport = transport
         self._path = batch_path
-        self._max_parts = max_parts
+        self._max_parts = check_whole("max_parts", max_parts, 1, MAX_PARTS)
         self._max_wait = max_wait
         self._gathering: dict[_Fields, _Batch] = {}
         self._under_way: dict[asyncio.Task[None], _Batch] = {}

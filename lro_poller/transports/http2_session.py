@@ -123,9 +123,10 @@ class Session:
             self._queue(_RST_STREAM, 0, stream, struct.pack(">I", _CANCEL))
 
     def leave(self, code: int = 0) -> None:
-        """Tells the server that the connection ends."""
+        """Tells the server that the connection ends, once: after a fault it has heard so, and why."""
         self.closing = True
-        self._queue(_GOAWAY, 0, 0, struct.pack(">II", 0, code))
+        if self.broken is None:
+            self._queue(_GOAWAY, 0, 0, struct.pack(">II", 0, code))
 
     def receive(self, data: bytes) -> list[tuple[int, Outcome]]:
         """Takes in what has come; returns the exchanges that it ended. Never raises.
