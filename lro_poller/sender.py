@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
+import time
 
 import msgspec
 
@@ -103,7 +104,8 @@ class Sender:
         grant, age = answer.grant, answer.began - tracker.submitted
         read = acknowledge if tracker.method == "POST" else self._service.dialect
         try:
-            verdict = judge(self._service, tracker.name, grant.censor(answer.reply), age, read)
+            reply = grant.censor(answer.reply)
+            verdict = judge(self._service, tracker.name, reply, read, age=age, arrived=time.time())
         except Exception as error:  # a transport of the caller's own, whose reply is none
             return self._explain(tracker, error)
         self._reached = True

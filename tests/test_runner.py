@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import email.utils
 import functools
 import gc
 import time
@@ -17,8 +18,10 @@ from google.auth.exceptions import TransportError
 
 from lro_poller import Budget, History, OperationPoller
 from lro_poller.testing import Emulator, HttpError, RawReply
+from lro_poller.wire import Reply
 
 from .conftest import make_poller
+from .scripted import Scripted, done, open_scripted
 
 MANY = 100_000
 MEASURED = 5_000  # tracing makes everything slow
@@ -92,6 +95,16 @@ async def test_what_a_server_asks_for_pushes_the_next_poll_back_within_bounds(
     await poller.submit(name)
     first, second = (request.time for request in emulator.requests)
     assert least <= second - first + 0.01 <= least + 60.0
+
+
+@pytest.mark.behaviour("B14")
+async def test_a_date_to_come_back_at_counts_whatever_the_transport_and_without_a_date_beside_it() -> None:
+    until = email.utils.formatdate(time.time() + 300, usegmt=True)
+    transport = Scripted(lambda _, attempt: done() if attempt == 2 else Reply(503, {"Retry-After": until}, b""))
+    async with open_scripted(transport) as poller:
+        await poller.submit("operations/a")
+    first, second = transport.times("operations/a")
+    assert 295.0 < second - first <= 360.0
 
 
 @pytest.mark.behaviour("B14", "B10")

@@ -10,7 +10,6 @@ Sources: AIP-151 (operations), AIP-193 (errors), AIP-194 (what may be retried), 
 from __future__ import annotations
 
 import email.utils
-import math
 import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -84,14 +83,16 @@ _PASSING_4XX = frozenset({408, 425, 429})
 _FINAL_5XX = frozenset({501, 505})  # neither a method nor a protocol version appears by waiting
 
 
-def judge(service: Service, name: str, reply: Reply, age: float = math.inf, read: Dialect | None = None) -> Verdict:
-    """What `reply` says of the operation `name`, submitted `age` seconds ago. Never raises.
+def judge(service: Service, name: str, reply: Reply, read: Dialect, *, age: float, arrived: float) -> Verdict:
+    """What `reply` says of the operation `name`. Never raises.
 
     Args:
-        read: What reads the body of a success; the dialect of the service unless given.
+        read: What reads the body of a success.
+        age: Seconds from the submission of the operation to the poll.
+        arrived: When the reply came, in seconds since 1970.
     """
     if 200 <= reply.status < 300:
-        return _judge_success(service, name, reply, service.dialect if read is None else read)
+        return _judge_success(service, name, reply, read, arrived)
     status = Status.read_http(reply.status, _json(reply.body))
     error = PollError(
         name,
@@ -103,7 +104,8 @@ def judge(service: Service, name: str, reply: Reply, age: float = math.inf, read
     if reply.status == 401:
         return Unauthorized(error)
     if _passes(reply.status) or (reply.status == 404 and age < service.not_found_grace):
-        return Setback(error, max(retry_after(reply.headers), _bounded(status.retry_delay)), reply.status == 429)
+        asked = max(retry_after(reply.headers, arrived), _bounded(status.retry_delay))
+        return Setback(error, asked, reply.status == 429)
     return Refused(error)
 
 
@@ -123,11 +125,11 @@ def judge_fault(name: str, no_reply: NoReply, *, reached: bool, configured: bool
     return Refused(error) if mistake and not reached else Setback(error, general=no_reply.fault is Fault.UNAUTHORIZED)
 
 
-def retry_after(headers: Mapping[str, str]) -> float:
+def retry_after(headers: Mapping[str, str], arrived: float) -> float:
     """Seconds that Retry-After asks for, between 0 and `MAX_RETRY_AFTER`; 0 where it says nothing usable.
 
-    A date is held against the reply's own Date, so that no clock of ours has to be right
-    (RFC 9110, section 10.2.3).
+    A date is held against the reply's own Date, so that no clock of ours has to be right; only where there
+    is none against when the reply `arrived`, in seconds since 1970 (RFC 9110, sections 6.6.1 and 10.2.3).
     """
     value = headers.get("Retry-After")
     if value is None:
@@ -135,7 +137,7 @@ def retry_after(headers: Mapping[str, str]) -> float:
     if re.fullmatch(r"\d{1,18}", value, re.ASCII):
         return _bounded(float(value))
     until, since = _date(value), _date(headers.get("Date"))
-    return 0.0 if until is None or since is None else _bounded(until - since)
+    return 0.0 if until is None else _bounded(until - (arrived if since is None else since))
 
 
 def acknowledge(name: str, _: bytes) -> Operation:
@@ -143,7 +145,7 @@ def acknowledge(name: str, _: bytes) -> Operation:
     return Operation(name, done=True, error=None, raw=b"{}")
 
 
-def _judge_success(service: Service, name: str, reply: Reply, read: Dialect) -> Verdict:
+def _judge_success(service: Service, name: str, reply: Reply, read: Dialect, arrived: float) -> Verdict:
     try:
         operation = read(name, reply.body)
         ended = operation.done
@@ -153,7 +155,7 @@ def _judge_success(service: Service, name: str, reply: Reply, read: Dialect) -> 
         refusal = PollError(name, f"{type(error).__name__} in the dialect of {service.id}", reply.status)
         refusal.__cause__ = error
         return Refused(refusal)
-    return Ended(operation) if ended else Running(operation, retry_after(reply.headers))
+    return Ended(operation) if ended else Running(operation, retry_after(reply.headers, arrived))
 
 
 def _passes(status: int) -> bool:

@@ -7,10 +7,8 @@ connections after 15 s and read bodies without end.
 
 from __future__ import annotations
 
-import email.utils
 import functools
 import socket
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -22,8 +20,6 @@ from ..wire import MAX_BODY, Fault, NoReply, Reply
 
 if TYPE_CHECKING:
     import ssl
-
-    from multidict import CIMultiDictProxy
 
 __all__ = ["AiohttpTransport"]
 
@@ -75,7 +71,7 @@ class AiohttpTransport:
                 read = content.read_nowait() if content.is_eof() else await content.readany()
                 if len(read) > limit or not content.at_eof():
                     read = await self._read_on(content, read, limit)
-                return Reply(response.status, _dated(response.headers), read)
+                return Reply(response.status, response.headers, read)
             except BaseException:
                 response.close()
                 raise
@@ -128,12 +124,3 @@ class AiohttpTransport:
             case aiohttp.ClientConnectorError() | aiohttp.ServerDisconnectedError() | OSError():
                 return NoReply(Fault.UNREACHABLE, f"the connection to {origin} failed: {type(error).__name__}")
         return NoReply(Fault.BROKEN, f"{origin} sent a broken reply: {type(error).__name__}")
-
-
-def _dated(headers: CIMultiDictProxy[str]) -> Mapping[str, str]:
-    """The fields; where a Retry-After has no Date beside it, with the time of arrival (RFC 9110, section 6.6.1)."""
-    if "Retry-After" not in headers or "Date" in headers:
-        return headers
-    dated = headers.copy()
-    dated["Date"] = email.utils.formatdate(time.time(), usegmt=True)
-    return dated

@@ -12,10 +12,8 @@ Sources: Google's pages on batching (the outer fields hold for each part, Conten
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import logging
 import re
-import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
@@ -333,8 +331,8 @@ def _read(content: bytes | None, answer: Reply, origin: str) -> Reply:
 
 
 def _dated(fields: Mapping[str, str], answer: Reply) -> Mapping[str, str]:
-    """The fields; where a Retry-After has no Date beside it, with that of the answer, or the time of arrival."""
-    if fields.get("Retry-After") is None or fields.get("Date") is not None:
+    """The fields; where a Retry-After has no Date beside it, with that of the answer."""
+    retry_after, date = fields.get("Retry-After"), answer.headers.get("Date")
+    if retry_after is None or date is None or fields.get("Date") is not None:
         return fields
-    date = answer.headers.get("Date") or email.utils.formatdate(time.time(), usegmt=True)
-    return Fields(f"Retry-After: {fields['Retry-After']}\nDate: {date}".encode())
+    return Fields(f"Retry-After: {retry_after}\nDate: {date}".encode())

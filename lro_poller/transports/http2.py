@@ -7,12 +7,10 @@ which fault. It needs the extra `http2`.
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import ipaddress
 import re
 import socket
 import ssl
-import time
 import zlib
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
@@ -22,7 +20,6 @@ try:
     import hpack
 except ModuleNotFoundError as error:
     raise ImportError("HTTP/2 needs the extra http2 of lro-poller: pip install hpack aiohappyeyeballs") from error
-from multidict import CIMultiDict
 
 from ..origin import check_origin
 from ..version import __version__
@@ -132,11 +129,7 @@ class Http2Transport:
         return self._before[method] + encode_fields([(":path", path)]) + self._after[method] + fields
 
     def _reply(self, exchange: Exchange) -> Reply:
-        headers: Mapping[str, str] = exchange.head.fields
-        if "Retry-After" in headers and "Date" not in headers:
-            headers = CIMultiDict(headers)
-            headers["Date"] = email.utils.formatdate(time.time(), usegmt=True)  # RFC 9110, section 6.6.1
-        body = bytes(exchange.body)
+        headers, body = exchange.head.fields, bytes(exchange.body)
         coding = headers.get("Content-Encoding", "identity").strip().lower()
         return Reply(exchange.head.status, headers, body if coding == "identity" else self._decompress(coding, body))
 

@@ -26,13 +26,14 @@ from lro_poller.engine.verdict import (
 )
 from lro_poller.errors import NotFound, OperationError, PollError, Unknown
 from lro_poller.operation import Operation
-from lro_poller.services import Service
+from lro_poller.services import Dialect, Service
 from lro_poller.status import Code, ErrorInfo, RetryInfo, Status
 from lro_poller.wire import Fault, NoReply, Reply
 
 NAME = "operations/abc"
 SERVICE = Service("example", "v1", "https://example.com", scopes=("scope.a", "scope.b"), not_found_grace=30.0)
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
+ARRIVED = 784_111_807.0  # half a minute after DATE
 MANY = settings(max_examples=200, deadline=None, derandomize=True)
 
 
@@ -40,7 +41,11 @@ def judged(
     status: int = 200, body: Any = None, headers: dict[str, str] | None = None, age: float = math.inf
 ) -> Verdict:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return judge(SERVICE, NAME, Reply(status, headers or {}, raw), age)
+    return judged_by(SERVICE, Reply(status, headers or {}, raw), age=age)
+
+
+def judged_by(service: Service, reply: Reply, read: Dialect | None = None, age: float = math.inf) -> Verdict:
+    return judge(service, NAME, reply, service.dialect if read is None else read, age=age, arrived=0.0)
 
 
 def poll_error(verdict: Verdict) -> PollError:
@@ -138,7 +143,7 @@ def test_the_grace_of_a_404_is_for_a_404_alone(status: int) -> None:
 @pytest.mark.behaviour("B17")
 def test_without_a_grace_a_404_is_final_from_the_start() -> None:
     service = Service("example", "v1", "https://example.com")
-    assert isinstance(judge(service, NAME, Reply(404, {}, b""), 0.0), Refused)
+    assert isinstance(judged_by(service, Reply(404, {}, b""), age=0.0), Refused)
 
 
 @pytest.mark.behaviour("B17")
@@ -212,21 +217,22 @@ def test_both_bodies_of_errors_are_read_and_others_do_no_harm(
         ("Sun, 06 Nov 1994 08:48:37 GMT", DATE, 0),
         ("Mon, 06 Nov 1995 08:49:37 GMT", DATE, 900),
         ("Fri, 31 Dec 9999 23:59:59 GMT", DATE, 900),
-        ("Sun, 06 Nov 1994 08:50:37 GMT", None, 0),
-        ("Sun, 06 Nov 1994 08:50:37 GMT", "yesterday", 0),
+        ("Sun, 06 Nov 1994 08:50:37 GMT", None, 30),
+        ("Sun, 06 Nov 1994 08:50:37 GMT", "yesterday", 30),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", None, 0),
         ("Sun, 06 Nov 99999999 08:50:37 GMT", DATE, 0),
         ("Sun, 06 Nov 1994 " + "9" * 400 + ":50:37 GMT", DATE, 0),
     ],
 )
 def test_retry_after_is_seconds_or_a_date_and_bounded(value: str, date: str | None, seconds: float) -> None:
     headers = {"Retry-After": value} if date is None else {"Retry-After": value, "Date": date}
-    assert retry_after(headers) == seconds
+    assert retry_after(headers, ARRIVED) == seconds
 
 
 @pytest.mark.behaviour("B14")
 def test_without_the_header_nothing_is_asked() -> None:
-    assert retry_after({}) == 0.0
-    assert retry_after({"Date": DATE}) == 0.0
+    assert retry_after({}, 0.0) == 0.0
+    assert retry_after({"Date": DATE}, 0.0) == 0.0
 
 
 @pytest.mark.behaviour("B14")
@@ -237,7 +243,7 @@ def test_a_date_is_held_against_the_date_of_the_reply(since: int, seconds: int) 
         "Retry-After": email.utils.formatdate(max(since + seconds, 0), usegmt=True),
         "Date": email.utils.formatdate(since, usegmt=True),
     }
-    assert retry_after(headers) == min(max(max(since + seconds, 0) - since, 0), 900)
+    assert retry_after(headers, 0.0) == min(max(max(since + seconds, 0) - since, 0), 900)
 
 
 @pytest.mark.behaviour("B14")
@@ -251,7 +257,7 @@ def test_a_date_is_held_against_the_date_of_the_reply(since: int, seconds: int) 
 )
 @MANY
 def test_any_header_asks_for_a_bounded_number_of_seconds(value: str, date: str) -> None:
-    assert 0.0 <= retry_after({"Retry-After": value, "Date": date}) <= 900.0 == MAX_RETRY_AFTER
+    assert 0.0 <= retry_after({"Retry-After": value, "Date": date}, 0.0) <= 900.0 == MAX_RETRY_AFTER
 
 
 @pytest.mark.behaviour("B14")
@@ -400,8 +406,8 @@ def test_a_service_reads_its_replies_in_its_own_dialect() -> None:
         raise ValueError("no dialect of ours")
 
     service = Service("example", "v1", "https://example.com", dialect=dialect)
-    assert isinstance(judge(service, NAME, Reply(200, {}, b"PENDING")), Running)
-    verdict = judge(service, NAME, Reply(200, {}, b'{"done": true}'))
+    assert isinstance(judged_by(service, Reply(200, {}, b"PENDING")), Running)
+    verdict = judged_by(service, Reply(200, {}, b'{"done": true}'))
     assert isinstance(verdict, Setback)
     assert verdict.error.reason == "no dialect of ours"
 
@@ -412,7 +418,7 @@ def test_a_dialect_with_a_bug_surfaces_on_its_own_operation() -> None:
         raise KeyError("status")
 
     service = Service("example", "v1", "https://example.com", dialect=dialect)
-    verdict = judge(service, NAME, Reply(200, {}, b"{}"))
+    verdict = judged_by(service, Reply(200, {}, b"{}"))
     assert isinstance(verdict, Setback | Refused)
     assert isinstance(verdict.error.__cause__, KeyError)
 
@@ -436,7 +442,7 @@ def test_a_dialect_with_a_bug_surfaces_on_its_own_operation() -> None:
 def test_any_reply_has_a_verdict_of_its_class_and_nothing_is_raised(
     status: int, body: bytes, header: str, age: float
 ) -> None:
-    verdict = judge(SERVICE, NAME, Reply(status, {"Retry-After": header}, body), age)
+    verdict = judged(status, body, {"Retry-After": header}, age)
     if 200 <= status < 300:
         assert isinstance(verdict, Running | Ended | Setback)
     elif status == 401:
@@ -500,7 +506,7 @@ def test_the_error_of_no_reply_has_its_reason_and_its_cause_and_no_status(fault:
 @pytest.mark.behaviour("B12")
 @pytest.mark.parametrize("body", [b"", b"{}", b"<html>", b"[" * 100_000])
 def test_that_a_request_was_accepted_is_all_its_reply_says(body: bytes) -> None:
-    verdict = judge(SERVICE, NAME, Reply(200, {}, body), read=acknowledge)
+    verdict = judged_by(SERVICE, Reply(200, {}, body), acknowledge)
     assert verdict == Ended(acknowledge(NAME, body))
     assert (acknowledge(NAME, body).done, acknowledge(NAME, body).response) == (True, None)
 

@@ -51,7 +51,8 @@ def check(answer: Answer, service: Service = GRACED) -> str:
         Found: a rule was broken. Any other exception is a finding as well.
     """
     began = time.process_time()
-    verdict = judge(service, NAME, Reply(answer.status, answer.headers, answer.body), 30.0)
+    reply = Reply(answer.status, answer.headers, answer.body)
+    verdict = judge(service, NAME, reply, service.dialect, age=30.0, arrived=0.0)
     kind = type(verdict).__name__
     match verdict:
         case Running(operation, delay):

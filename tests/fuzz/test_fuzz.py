@@ -66,7 +66,8 @@ def test_a_body_of_the_greatest_size_is_read_in_bounded_memory(filler: bytes) ->
     answer = greatest(filler)
     tracemalloc.start()
     try:
-        judge(WORKSPACE_EVENTS, "operations/a", Reply(answer.status, answer.headers, answer.body))
+        reply = Reply(answer.status, answer.headers, answer.body)
+        judge(WORKSPACE_EVENTS, "operations/a", reply, WORKSPACE_EVENTS.dialect, age=30.0, arrived=0.0)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

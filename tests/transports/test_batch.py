@@ -315,7 +315,7 @@ async def test_retry_after_is_that_of_the_part(
     service.answer = give
     for outcome in await ask_all(transport, 2):
         assert isinstance(outcome, Reply)
-        assert retry_after(outcome.headers) == seconds
+        assert retry_after(outcome.headers, 0.0) == seconds
 
 
 # Answers that are bad as a whole.
@@ -336,7 +336,7 @@ async def test_what_passes_is_every_polls_own(service: Service, transport: Batch
     service.answer = always(outside, fields={"Retry-After": "7", "Content-Type": MIXED})
     outcomes = await ask_all(transport, 3)
     assert shown(outcomes) == [outside] * 3
-    assert all(isinstance(outcome, Reply) and retry_after(outcome.headers) == 7 for outcome in outcomes)
+    assert all(isinstance(outcome, Reply) and retry_after(outcome.headers, 0.0) == 7 for outcome in outcomes)
     service.answer = answered
     assert shown(await ask_all(transport, 3)) == [200] * 3
     assert (len(service.batches), service.singles) == (2, [])
@@ -568,7 +568,7 @@ def test_any_answer_comes_to_replies_or_none(outside: int, body: bytes) -> None:
         for outcome in await ask_all(transport, 3):
             if isinstance(outcome, Reply):
                 assert outcome.body in body
-                assert 0 <= retry_after(outcome.headers) <= 900
+                assert 0 <= retry_after(outcome.headers, 0.0) <= 900
         await transport.aclose()
 
     asyncio.run(check())
