@@ -132,7 +132,7 @@ class Budget:
             and self._next(now) <= now
         ):
             self.in_flight += 1
-            self.take_turn(now)
+            self._take_turn(now)
             if self._in_line:
                 self._in_line.pop(who, None)
                 self._nudge()
@@ -174,7 +174,7 @@ class Budget:
     def reserve(self, now: float) -> float:
         """Takes the next turn for a poll that is in flight already; returns when that is."""
         when = max(self._next(now), now)
-        self.take_turn(when)
+        self._take_turn(when)
         self._reserved_until = when + 1 / self.rate(now)
         return when
 
@@ -182,22 +182,9 @@ class Budget:
         """Whether nothing is polled at `now`, by what the service said."""
         return now < self._paused_until
 
-    def take_turn(self, now: float) -> None:
-        """A request is sent."""
-        turn, apart = self._turn, 1 / self.rate(now)
-        if turn < now:
-            if now > max(turn, self._paused_until) + _IDLE:
-                self._busy_since = now
-            turn = now
-        self._turn = turn + (max(apart, _PROBED_EVERY) if self._throttles else apart)
-
     def has_room(self, now: float) -> bool:
         """Whether another poll may start at `now`."""
         return self.in_flight < self.max_in_flight and not self._in_line and self._next(now) <= now
-
-    def full(self) -> bool:
-        """Whether all polls that may be in flight are."""
-        return self.in_flight >= self.max_in_flight
 
     def finish(self, who: Claimant) -> None:
         """A poll of `who` ended, however it did; it asks for its next turn itself."""
@@ -227,6 +214,15 @@ class Budget:
             plateau = min(max(_PLATEAU, _PLATEAU_POLLS * self._refusals / limit), _LONGEST_PLATEAU)
             limit *= 1 + (1 - _LATER_CUT) * ((past - plateau) / plateau) ** 3
         return min(self.max_rate, max(limit, _SLOWEST))
+
+    def _take_turn(self, now: float) -> None:
+        """A request is sent."""
+        turn, apart = self._turn, 1 / self.rate(now)
+        if turn < now:
+            if now > max(turn, self._paused_until) + _IDLE:
+                self._busy_since = now
+            turn = now
+        self._turn = turn + (max(apart, _PROBED_EVERY) if self._throttles else apart)
 
     def _next(self, now: float) -> float:
         turn = self._turn if self._burst == 1 else self._turn - (self._burst - 1) / self.rate(now)
@@ -269,11 +265,6 @@ class Budget:
             if self._throttles == 0:
                 self._lower(now)
             self._refusals += 1
-        self.halt(now, asked)
-
-    def halt(self, now: float, asked: float) -> None:
-        """Nobody can be polled: nothing is, for `asked` seconds, or for a while of our own."""
-        if now >= self._paused_until:
             self._throttles += 1
             asked = max(asked, retry_wait(self._throttles, 0.0))
         self._paused_until = max(self._paused_until, now + asked)

@@ -48,6 +48,15 @@ def start(budget: Budget, now: float) -> None:
     assert budget.admit(now, ME)
 
 
+def polls(budget: Budget, *, rate: int, until: float) -> None:
+    """As many polls a second, which the budget allows, from 0 on, each answered at once."""
+    for number in range(round(rate * until)):
+        now = max(number / rate, budget.next_time(0.0))
+        start(budget, now)
+        budget.answered(now)
+        budget.finish(ME)
+
+
 def pause(budget: Budget, now: float) -> float:
     return budget.next_time(now) - now
 
@@ -271,41 +280,30 @@ def test_the_longest_pause_asked_for_by_any_of_them_counts() -> None:
     assert budget.next_time(0.0) == 30.0
 
 
-@pytest.mark.behaviour("B18", "B28")
-def test_what_keeps_everybody_from_polling_halts_and_sets_no_limit() -> None:
-    budget = joined(10, max_rate=50)
-    budget.halt(0.0, 0.0)
-    assert (budget.next_time(0.0), budget.rate(0.0), budget.throttled_polls) == (1.0, 50, 0)
-
-
-@pytest.mark.behaviour("B18", "B28")
-def test_a_turn_taken_while_nobody_may_poll_does_not_end_the_pause() -> None:
-    budget = joined(10)
-    budget.halt(0.0, 20.0)
-    budget.take_turn(1.0)
-    assert (budget.next_time(1.0), budget.in_flight) == (20.0, 0)
-
-
 @pytest.mark.behaviour("B18")
 def test_after_a_halt_single_polls_probe_until_one_is_answered() -> None:
     budget = joined(10, max_rate=50)
-    budget.halt(0.0, 0.0)
-    start(budget, 1.0)
-    assert budget.next_time(1.0) == 2.0
-    budget.answered(1.3)
-    assert budget.next_time(1.3) == pytest.approx(1.32)
-    budget.halt(5.0, 0.0)
-    assert pause(budget, 5.0) == 1.0
+    polls(budget, rate=50, until=5.0)
+    budget.throttled(5.0, 0.0)
+    assert budget.next_time(5.0) == 6.0
+    start(budget, 6.0)
+    assert budget.next_time(6.0) == 7.0
+    budget.answered(6.3)
+    assert budget.next_time(6.3) == pytest.approx(6.3 + 1 / budget.rate(6.3))
+    assert budget.next_time(6.3) < 6.4
+    budget.throttled(8.0, 0.0)
+    assert pause(budget, 8.0) == 1.0
 
 
 @pytest.mark.behaviour("B18")
 def test_an_answer_to_a_poll_from_before_the_halt_ends_nothing() -> None:
     budget = joined(10, max_rate=50)
-    budget.halt(0.0, 20.0)
-    budget.answered(1.0)
-    assert budget.next_time(1.0) == 20.0
-    start(budget, 20.0)
-    assert budget.next_time(20.0) == 21.0
+    polls(budget, rate=50, until=5.0)
+    budget.throttled(5.0, 20.0)
+    budget.answered(6.0)
+    assert budget.next_time(6.0) == 25.0
+    start(budget, 25.0)
+    assert budget.next_time(25.0) == 26.0
 
 
 @pytest.mark.behaviour("B18", "B23")
@@ -342,14 +340,6 @@ def test_a_rate_is_granted_until_a_429_says_otherwise_and_again_when_that_is_for
     known.answered(2.5)
     assert not known.granted(600.0)
     assert known.granted(601.1)
-
-
-def test_a_halt_suspends_what_was_granted_until_there_is_an_answer() -> None:
-    budget = joined(10, 5.0)
-    budget.halt(1.0, 2.0)
-    assert not budget.granted(4.0)
-    budget.answered(4.5)
-    assert budget.granted(5.0)
 
 
 def test_the_present_rate_is_that_of_the_last_five_seconds() -> None:
@@ -641,8 +631,9 @@ def test_one_429_right_after_another_does_not_lower_the_limit_again() -> None:
 @pytest.mark.behaviour("B23")
 def test_a_turn_that_was_reserved_is_nobody_elses_when_a_halt_is_over() -> None:
     budget = joined(10, max_rate=10)
-    budget.halt(0.0, 0.0)  # for a second; then single polls probe, one a second
-    first, second = budget.reserve(0.5), budget.reserve(0.5)
-    assert (first, second) == (1.0, 2.0)
-    budget.answered(1.1)  # the service is well again: probing is over
-    assert budget.next_time(1.1) >= second + 0.1
+    polls(budget, rate=10, until=5.0)
+    budget.throttled(5.0, 0.0)  # for a second; then single polls probe, one a second
+    first, second = budget.reserve(5.5), budget.reserve(5.5)
+    assert (first, second) == (6.0, 7.0)
+    budget.answered(6.1)  # the service is well again: probing is over
+    assert budget.next_time(6.1) >= second + 0.1
