@@ -12,7 +12,7 @@ __all__ = ["Completions", "settled"]
 
 
 class Completions:
-    """The futures, each when it has its outcome. One that stands in it several times comes that often."""
+    """The futures, each when it has its outcome. One that was given several times comes as often."""
 
     def __init__(self, futures: Iterable[OperationFuture[Any]]) -> None:
         self._done: asyncio.Queue[OperationFuture[Any]] = asyncio.Queue()

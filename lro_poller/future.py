@@ -24,10 +24,7 @@ from .errors import DecodeError, LroError, OperationError, PollerClosed, PollErr
 from .operation import Operation
 from .terms import AtDeadline
 
-__all__ = ["OUTSIDE", "OperationFuture", "Updates", "runs_here"]
-
-OUTSIDE = "is used outside its event loop; from another thread, hand a function to loop.call_soon_threadsafe"
-"""What is said then, after what was used."""
+__all__ = ["OperationFuture", "Updates", "check_loop"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -311,10 +308,8 @@ class OperationFuture(Generic[T_co]):
             self._call_soon(entry)
 
     def _check_loop(self) -> None:
-        """What is not safe must not seem to work: a loop that waits is not woken from another thread."""
-        loop = self._host.loop
-        if loop.is_running() and not runs_here(loop):
-            raise RuntimeError(f"{self!r} {OUTSIDE}")
+        if self._host.loop.is_running():
+            check_loop(self._host.loop, self)
 
     def _call_soon(self, entry: _Callback) -> None:
         callback, context = entry
@@ -327,12 +322,23 @@ class OperationFuture(Generic[T_co]):
             )
 
 
-def runs_here(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether it is `loop` that runs in this thread."""
+def check_loop(loop: asyncio.AbstractEventLoop, used: object) -> None:
+    """Checks that what is `used` belongs to the loop that runs in this thread.
+
+    What is not safe must not seem to work: a loop that waits is not woken from another thread.
+
+    Raises:
+        RuntimeError: it belongs to another, `loop`.
+    """
     try:
-        return asyncio.get_running_loop() is loop
+        here = asyncio.get_running_loop()
     except RuntimeError:
-        return False
+        here = None
+    if here is not loop:
+        raise RuntimeError(
+            f"{used!r} is used outside its event loop; from another thread, hand a function to "
+            "loop.call_soon_threadsafe, or a coroutine to asyncio.run_coroutine_threadsafe"
+        )
 
 
 def _call(callback: Callable[..., object], future: OperationFuture[Any]) -> None:

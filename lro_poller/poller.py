@@ -19,7 +19,7 @@ from .collecting import Completions, settled
 from .engine.budget import Budget
 from .engine.cadence import BackoffFactory
 from .engine.history import History
-from .future import OUTSIDE, OperationFuture, runs_here
+from .future import OperationFuture, check_loop
 from .operation import Operation
 from .origin import check_origin
 from .resume import Token
@@ -445,8 +445,7 @@ class OperationPoller:
             raise RuntimeError("the poller is not open: use it inside 'async with OperationPoller(...) as poller:'")
         if runner.closed:
             raise RuntimeError("the poller is closed")
-        if not runs_here(runner.loop):  # what is not safe must not seem to work
-            raise RuntimeError(f"{self!r} {OUTSIDE}, or a coroutine to asyncio.run_coroutine_threadsafe")
+        check_loop(runner.loop, self)
         return runner
 
     def _default_rate(self) -> float:

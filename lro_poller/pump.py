@@ -6,11 +6,11 @@ the next that is due when it is done with one. One timer is set for whatever com
 that falls due and may start, a deadline, or a poll that has taken too long. Deadlines are a
 schedule of their own, so that a poll which hangs cannot hold one up.
 
-What arrives in one turn of the loop is dealt with in the next turns, many in a row: there the same
-few functions run again and again out of the processor's caches, which in between a client
-library's own would have to be filled anew for every poll.
+What arrives in one turn of the loop is dealt with in the next turns, many replies in a row: code that
+runs again and again stays in the processor's caches, from which a client library's would drive it out
+between two polls.
 
-What a reply means for an operation, and what happens at a deadline, is the host's business.
+What a reply means for an operation, and what happens at a deadline, is the owner's business.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _DEALT_AT_ONCE = 16  # replies: a poll has some forty objects, and after 700 new
 _LAST_POLLS = 10.0  # seconds in which polls that are cancelled have to end
 
 
-class Host(Protocol):
+class Owner(Protocol):
     """Who owns the operations."""
 
     def settle(self, tracker: Tracker, verdict: Verdict) -> None:
@@ -74,7 +74,7 @@ class _Worker:
 class Pump:
     """Polls what is due in `queue`, and tells when the deadlines in `deadlines` pass."""
 
-    def __init__(self, host: Host, sender: Sender, budget: Budget, queue: Queue[Tracker]) -> None:
+    def __init__(self, owner: Owner, sender: Sender, budget: Budget, queue: Queue[Tracker]) -> None:
         self.deadlines: Schedule[OperationFuture[object]] = Schedule()
         self.polls = 0
         self.lateness = 0.0
@@ -82,7 +82,7 @@ class Pump:
         self._loop = self.home = asyncio.get_running_loop()
         # Who happens to be the first to submit something is not whom a decoder or a transport works for.
         self._context = contextvars.copy_context()
-        self._host = host
+        self._owner = owner
         self._sender = sender
         self._budget = budget
         self._queue = queue
@@ -176,7 +176,7 @@ class Pump:
         if self._scout is None and (poll := self._queue.next_time(now)) < math.inf:
             turn = self._budget.next_time(now, self)
             if turn == math.inf and not self._in_line:
-                turn = now  # to get in line: nobody says when there is room to whom they do not know of
+                turn = now  # to get in line: only who stands in it is told when there is room
             when = min(when, max(poll, turn, self._rests_until, now))
         if self._in_flight:
             oldest = next(iter(self._in_flight.values()))
@@ -193,7 +193,7 @@ class Pump:
                 future = self.deadlines.pop_due(now)
                 if future is None:
                     break
-                self._host.time_out(future)
+                self._owner.time_out(future)
             self._stop_slow_polls(now)
             while self._start_worker():
                 pass
@@ -208,7 +208,7 @@ class Pump:
             slow.append(tracker)
         for tracker in slow:
             self.cut(tracker)
-            self._host.settle(tracker, self._sender.cut(tracker))
+            self._owner.settle(tracker, self._sender.cut(tracker))
 
     def _start_worker(self) -> bool:
         worker = _Worker()
@@ -229,7 +229,7 @@ class Pump:
         tracker = worker.tracker
         if tracker is not None and worker.answer is None and self._land(worker, tracker):
             try:
-                self._host.settle(tracker, Setback(PollError(tracker.name, "the poll was cancelled from outside")))
+                self._owner.settle(tracker, Setback(PollError(tracker.name, "the poll was cancelled from outside")))
             finally:
                 self.arm()
 
@@ -290,7 +290,7 @@ class Pump:
                 tracker, answer = worker.tracker, worker.answer
                 worker.tracker = worker.answer = None
                 if tracker is not None and self._land(worker, tracker) and answer is not None:
-                    self._host.settle(tracker, self._sender.judge(tracker, answer))
+                    self._owner.settle(tracker, self._sender.judge(tracker, answer))
             while self._idle:
                 self._release(self._idle.popleft())
         finally:

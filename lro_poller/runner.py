@@ -16,7 +16,7 @@ import itertools
 import logging
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from .engine.budget import Budget
 from .engine.cadence import Generated
@@ -46,6 +46,8 @@ logger = logging.getLogger("lro_poller")
 _WARN_EVERY = 60.0  # seconds between two warnings that polls fail
 _SHORTEST_LEAD = 0.02  # seconds kept for the last poll before a deadline, however fast the server is
 _CLOSED_AT_ONCE = 500  # futures that closing ends in one step of the loop
+
+_Unfinished = TypeVar("_Unfinished", PollTimeout, PollerClosed)
 
 
 class Runner:
@@ -172,7 +174,7 @@ class Runner:
     def pending(self) -> list[OperationFuture[Any]]:
         """The futures that have no outcome yet."""
         return [
-            who for tracker in self._trackers.values() for who in tracker.audience() if type(who) is OperationFuture
+            who for tracker in self._trackers.values() for who in tracker.audience() if isinstance(who, OperationFuture)
         ]
 
     def stats(self) -> Stats:
@@ -216,14 +218,14 @@ class Runner:
         now = self.loop.time()
         for tracker in list(trackers):
             self._stop(tracker)
-            closed = {who: PollerClosed(*self._facts(tracker, who, now)) for who in tracker.audience()}
+            closed = {who: self._unfinished(PollerClosed, tracker, who, now) for who in tracker.audience()}
             for who in self._release(tracker):
                 who._fail(closed[who], now)
 
     # What the pump tells.
 
     def settle(self, tracker: Tracker, verdict: Verdict) -> None:
-        """See `pump.Host`."""
+        """See `pump.Owner`."""
         now = self.loop.time()
         try:
             self._account(tracker, verdict, now)
@@ -234,7 +236,7 @@ class Runner:
             logger.debug("%s: poll %d: %s", tracker.name, tracker.polls, self._describe(tracker, verdict, now))
 
     def time_out(self, future: OperationFuture[Any]) -> None:
-        """See `pump.Host`."""
+        """See `pump.Owner`."""
         now, tracker = self.loop.time(), future._tracker
         choice, future.at_deadline = future.at_deadline, AtDeadline.LEAVE
         if choice is not AtDeadline.LEAVE:
@@ -244,7 +246,7 @@ class Runner:
             self._pump.deadlines.put(future, future.deadline)
             self._planner.look_before(tracker, future, now, self._lead())
             return
-        error = PollTimeout(*self._facts(tracker, future, now))
+        error = self._unfinished(PollTimeout, tracker, future, now)
         self.abandon(future)
         future._fail(error, now)
 
@@ -258,7 +260,7 @@ class Runner:
     # What follows from a poll.
 
     def _account(self, tracker: Tracker, verdict: Verdict, now: float) -> None:
-        """Tells the budget how the service is doing, and the log; whoever asked for a single request is told anyway."""
+        """Tells the budget how the service is doing."""
         if isinstance(verdict, Setback):
             self._account_setback(tracker, verdict, now)
         elif isinstance(verdict, (Running, Ended)) or verdict.error.http_status is not None:
@@ -269,7 +271,7 @@ class Runner:
             self._budget.throttled(now, verdict.delay)
         elif verdict.general:
             self._pump.rest(now)
-        if now >= self._quiet_until and not isinstance(tracker, Errand):
+        if now >= self._quiet_until and not isinstance(tracker, Errand):  # whoever sent an errand has the error
             self._quiet_until = now + _WARN_EVERY
             logger.warning("%s: a poll failed: %s; polling goes on", verdict.error.name, summary(verdict.error))
 
@@ -310,26 +312,24 @@ class Runner:
 
         An error of a backoff generator is told as it is, anything else as the cause of a PollError.
         """
+        failure: LroError
         if isinstance(error, BackoffError):
-            self._give_up(tracker, error, now)
-            return
-        logger.error("%s: %s in dealing with what was seen of it", tracker.name, type(error).__name__)
-        failure = PollError(tracker.name, f"{type(error).__name__} in dealing with what was seen of it")
-        failure.__cause__ = error
-        self._give_up(tracker, failure, now)
+            failure = error
+        else:
+            failure = PollError(tracker.name, f"{type(error).__name__} in dealing with what was seen of it")
+            failure.__cause__ = error
+            logger.error("%s", failure)
+        self._stop(tracker)
+        self._fail(tracker, failure, now)
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise error
-
-    def _give_up(self, tracker: Tracker, error: LroError, now: float) -> None:
-        self._stop(tracker)
-        self._fail(tracker, error, now)
 
     def _fail(self, tracker: Tracker, error: LroError, now: float) -> None:
         for who in self._release(tracker):
             who._fail(error, now)
 
     def _stop(self, tracker: Tracker) -> None:
-        """Ends the polling of an operation that nobody waits for."""
+        """Polls it no more: it leaves the queue, or the poll that is under way is cut."""
         match tracker.on(Event.ABANDON):
             case Effect.DROP:
                 self._queue.remove(tracker)
@@ -355,11 +355,10 @@ class Runner:
             del self._trackers[tracker.name]
         tracker.let_go()
 
-    def _facts(
-        self, tracker: Tracker, who: Listener, now: float
-    ) -> tuple[str, Operation | None, int, float, PollError | None, str]:
-        """What an error about an unfinished wait tells."""
-        return tracker.name, tracker.operation, tracker.polls, now - who.submitted, tracker.error, self.token(tracker)
+    def _unfinished(self, ending: type[_Unfinished], tracker: Tracker, who: Listener, now: float) -> _Unfinished:
+        """The error that ends a wait whose operation may still run."""
+        elapsed, token = now - who.submitted, self.token(tracker)
+        return ending(tracker.name, tracker.operation, tracker.polls, elapsed, tracker.error, token)
 
 
 def _advise(tracker: Tracker, terms: Terms) -> None:

@@ -205,10 +205,9 @@ _DETAILS: dict[str, type[_Detail]] = {
 class Status(msgspec.Struct, frozen=True):
     """google.rpc.Status as it was read.
 
-    `code` is the number as it came, inside or outside google.rpc.Code; it is UNKNOWN where
-    there is none that fits the proto's int32. Each of `details`
-    is one of this module's classes, or the JSON value as it came where its type is
-    unknown or its fields are not what its type says.
+    `code` is the number as it came, inside or outside google.rpc.Code: 0 where there is none, UNKNOWN where
+    what is there is no int32. Each of `details` is one of this module's classes, or the JSON value as it came
+    where its type is unknown or its fields are not what its type says.
     """
 
     code: int = 0

@@ -42,7 +42,7 @@ class Submission(NamedTuple):
         operation: As the caller saw it; None where only the name is known.
         sightings: How often it was seen running.
         age: Seconds that it was waited for before.
-        resumed: Whether it was; how long it has really been running is not known then.
+        resumed: Whether it comes from a token; how long it has really been running is not known then.
     """
 
     name: str

@@ -37,7 +37,7 @@ _SLOWEST = 0.02  # polls a second that are made however often the answer is 429
 _MEASURED = (10.0, 60.0)  # seconds, least and most, over which is measured what is allowed: quotas are by the minute
 _RECENT = 5.0  # seconds over which the present rate is measured
 _PROBED_EVERY = 1.0  # seconds between polls from the end of a halt to the first answer
-_IDLE = 2.0  # seconds without a poll that could have started: what was answered before tells nothing of a quota
+_IDLE = 2.0  # seconds in which a poll could have started and none did: what came before tells nothing of a quota
 _TICK = 0.25  # seconds whose answers are counted together
 
 
@@ -164,7 +164,7 @@ class Budget:
         self._claimants.discard(who)
 
     def next_time(self, now: float, who: Claimant | None = None) -> float:
-        """When the next poll may start; `math.inf` while all that may be in flight are, or others stand before `who`.
+        """When the next poll may start; `math.inf` while the cap is reached, or others stand in line before `who`.
 
         Whoever stands in line is nudged when that changes.
         """

@@ -43,7 +43,7 @@ _PRIOR_SHAPE = 0.7
 
 _MEMORY = 1000  # operations that have ended
 _MOST_FOLLOWED = 256  # that run
-_FOLLOWED_BEYOND = 8  # of so many, when there are more, one is, in place of the one that has been for longest
+_FOLLOWED_BEYOND = 8  # when there are more, one new one of so many takes the place of the one followed longest
 _JUDGES = 16  # operations that forecasts are judged by, the last that began
 _SHORT_MEMORY = 16  # operations before those
 _LEAST_PRIOR = 0.0002  # weight; whatever was seen, the next operation may be unlike it

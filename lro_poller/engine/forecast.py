@@ -53,20 +53,25 @@ class Forecast(Protocol):
     def when_worth(self, seen: float, level: int) -> float:
         """At which age a look is worth `2**level` times its usual price, after one at `seen`; `math.inf` for never.
 
-        Told for the entry of `AGES` at or below `seen`, and counted from `seen`: that is up to 6% of the age off.
+        Worked out for the nearest entry of `AGES` at or below `seen`, so that it may be 6% of the age off.
         """
         ...
 
 
 class _Planned:
-    """A forecast by one survival function and a price, typical where none is told."""
+    """A forecast by one survival function.
 
-    __slots__ = ("_closer", "_price", "_usual", "_worth_after")
+    Args:
+        price: Of a look, by the age at which it is made.
+        usual_price: What a look's worth is told in multiples of.
+    """
 
-    def __init__(self, survival: Sequence[float], price: Callable[[float], float], typical: float) -> None:
+    __slots__ = ("_closer", "_usual", "_usual_price", "_worth_after")
+
+    def __init__(self, survival: Sequence[float], price: Callable[[float], float], usual_price: float) -> None:
         self._usual = Outlook(survival, price)
         self._closer = Outlook(survival, lambda age: _GRANTED_SHARE * price(age))
-        self._price = typical
+        self._usual_price = usual_price
         self._worth_after: dict[tuple[int, int], float] = {}  # by level and by place in AGES, as they are asked for
 
     def next_look(self, age: float, *, granted: bool = False) -> float:
@@ -77,7 +82,7 @@ class _Planned:
         after = self._worth_after.get((level, place))
         if after is None:
             age = AGES[place]
-            after = self._usual.when_worth(age, self._price * 2.0**level) - age
+            after = self._usual.when_worth(age, self._usual_price * 2.0**level) - age
             self._worth_after[level, place] = after
         return seen + after
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from .forecast import around
+from .forecast import Hints, around
 from .history import History, Kind
 from .tracker import Tracker
 
@@ -34,20 +34,12 @@ class Learner:
 
     def saw_running(self, tracker: Tracker) -> None:
         """It was just found running: from here on it goes by what is known now."""
-        hints = tracker.hints
         if tracker.kind is None:
             tracker.kind = self._kind_of(tracker)
             if tracker.learns:
                 tracker.kind.follow(tracker)
-        if hints is not None and hints.total is not None and tracker.operation is not None:
-            total = _told(tracker)
-            if total is not None:
-                tracker.forecast = around(total)
-                return
-        if hints is None or hints.expected is None:
-            tracker.forecast = tracker.kind
-        else:
-            tracker.forecast = around(hints.expected)
+        expected = None if tracker.hints is None else _expected(tracker, tracker.hints)
+        tracker.forecast = tracker.kind if expected is None else around(expected)
 
     def ended(self, tracker: Tracker, now: float) -> None:
         """It was found done at `now`."""
@@ -64,15 +56,15 @@ class Learner:
         return self._history.kind(f"{self._service} {_metadata_type(tracker) if named is None else named}")
 
 
-def _told(tracker: Tracker) -> float | None:
-    """What the caller's function makes of the metadata. It may raise, or lie: then it told nothing."""
-    assert tracker.hints is not None
-    assert tracker.hints.total is not None
-    assert tracker.operation is not None
+def _expected(tracker: Tracker, hints: Hints) -> float | None:
+    """Seconds that it takes in all, by what the caller says. A function of theirs that raises has told nothing."""
+    if hints.total is None or tracker.operation is None:
+        return hints.expected
     try:
-        return tracker.hints.total(tracker.operation, tracker.seen - tracker.began)
+        told = hints.total(tracker.operation, tracker.seen - tracker.began)
     except Exception:
-        return None
+        told = None
+    return hints.expected if told is None else told
 
 
 def _metadata_type(tracker: Tracker) -> str:

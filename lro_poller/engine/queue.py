@@ -1,8 +1,8 @@
 """Who is polled next.
 
 Decides the order of polls. What is not due yet waits in a schedule. What is due and cannot
-be polled, because the budget is short, goes by what a poll of it is worth: whoever has
-waited since a price was met stands behind those for whom a poll is worth twice as much.
+be polled, because the budget is short, goes by what a poll of it is worth, in levels: at each
+a poll is worth twice what it is at the one below, and within one the first come goes first.
 The schedule tells when the worth of one that waits doubles, so nothing is ever sorted.
 
 Those that are due are put in order a few at a turn, as they became due. Nothing starves: every

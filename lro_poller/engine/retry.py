@@ -1,7 +1,7 @@
 """What to do about a poll that failed.
 
-Decides how long to wait before the next try and when to stop trying. It slows polling
-down and never speeds it up: an operation is not looked at more often because looking fails.
+Decides how long to wait before the next try. It slows polling down and never speeds it up: an
+operation is not looked at more often because looking fails.
 """
 
 from __future__ import annotations

@@ -84,8 +84,8 @@ class Schedule(Generic[T]):
     def next_time(self, now: float) -> float:
         """When the first item is due, as seen from `now`; `math.inf` when there is none.
 
-        Of several that are not due before another eighth of a second begins it is the beginning that is told:
-        none of them is due before it, and then is the time to ask again.
+        While the next lies in a later eighth of a second, the beginning of that is told: nothing is due before it,
+        and then is the time to ask again.
         """
         near = self._near
         while True:

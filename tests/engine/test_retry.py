@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lro_poller.engine.retry import LONGEST_WAIT, retry_wait
+from lro_poller.engine.retry import retry_wait
 
 MANY = settings(max_examples=200, deadline=None, derandomize=True)
 
@@ -16,7 +16,6 @@ MANY = settings(max_examples=200, deadline=None, derandomize=True)
     "failures, wait", [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 32), (7, 60), (8, 60), (17, 60), (10**6, 60)]
 )
 def test_the_wait_doubles_from_one_second_to_a_minute(failures: int, wait: float) -> None:
-    assert LONGEST_WAIT == 60
     assert retry_wait(failures, 0.0) == wait
 
 

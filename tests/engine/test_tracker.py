@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lro_poller.engine.forecast import PLAIN, around
-from lro_poller.engine.tracker import LIFE, Cancellation, Effect, Event, State, Tracker
+from lro_poller.engine.tracker import LIFE, Cancellation, Effect, Event, State, Tracker, latest_look
 from lro_poller.engine.verdict import Ended, Refused, Running, Setback, Unauthorized, Verdict
 from lro_poller.errors import LroError, PollError
 from lro_poller.operation import Operation
@@ -292,16 +292,24 @@ def test_the_last_look_is_before_the_first_deadline_that_still_allows_one(
     lead=st.floats(0.02, 60),
 )
 @MANY
-def test_a_last_look_lies_ahead_and_before_a_deadline(
+def test_the_last_look_is_that_of_the_first_deadline_that_still_allows_one(
     waits: list[tuple[float, float]], now: float, lead: float
 ) -> None:
-    tracker = make()
-    for submitted, span in waits:
-        tracker.join(Waiter(submitted + span, submitted))
-    look = tracker.last_look(now, lead)
-    if look < math.inf:
-        assert now < look
-        assert any(look < submitted + span for submitted, span in waits)
+    tracker, waiters = make(), [Waiter(submitted + span, submitted) for submitted, span in waits]
+    for waiter in waiters:
+        tracker.join(waiter)
+    looks = [latest_look(waiter, lead) for waiter in waiters]
+    assert tracker.last_look(now, lead) == min((look for look in looks if look > now + 0.02), default=math.inf)
+
+
+@pytest.mark.behaviour("B10")
+@given(submitted=st.floats(0, 1e6), span=st.floats(1e-3, 1e6), lead=st.floats(0.02, 60))
+@MANY
+def test_what_is_kept_for_a_last_look_is_a_tenth_of_the_wait_at_the_most(
+    submitted: float, span: float, lead: float
+) -> None:
+    kept = submitted + span - latest_look(Waiter(submitted + span, submitted), lead)
+    assert kept == pytest.approx(min(lead, span / 10), rel=0.01, abs=1e-9)
 
 
 @pytest.mark.behaviour("B7", "B20")
