@@ -7,6 +7,7 @@ which fault. It needs the extra `http2`.
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import re
 import socket
@@ -33,8 +34,6 @@ __all__ = ["Http2Transport"]
 _CONNECT_TIMEOUT = 15.0  # seconds; all polls share one attempt, so none of theirs could end it
 _NEXT_ADDRESS = 0.25  # seconds until the next address of a host is tried beside the last (RFC 8305, section 5)
 _GOODBYE = 1.0  # seconds that a server has to end TLS in turn
-_CLOSED = Failure(Fault.UNREACHABLE, "the transport to {origin} is closed")
-_NO_HTTP2 = Failure(Fault.BROKEN, "{origin} does not speak HTTP/2")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -93,11 +92,11 @@ class Http2Transport:
         try:
             exchange = await self._exchange(block, safe=method == "GET")
         except NoExchange as error:
-            # Its cause is kept only where it is an OSError: it says why there is no connection.
-            failure, cause = error.failure, error.__cause__
+            # One of its own for each poll: many may have waited for one connection. The cause is an OSError or none.
+            failure, cause = NoReply(error.fault, error.reason), error.__cause__
         else:
             return self._reply(exchange)
-        raise NoReply(failure.fault, failure.why.replace("{origin}", self._origin)) from cause
+        raise failure from cause
 
     async def aclose(self) -> None:
         """Closes every connection, for good: what is under way fails."""
@@ -153,17 +152,20 @@ class Http2Transport:
         if self._connection is not None and self._connection.usable:
             return self._connection
         if self._closed:
-            raise NoExchange(_CLOSED, repeatable=False)
+            raise self._closed_already()
         if self._opening is None:
             opened: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
             self._opening = asyncio.create_task(self._open(opened), name="lro-poller http2 connect"), opened
         return await asyncio.shield(self._opening[1])
 
+    def _closed_already(self) -> NoExchange:
+        return NoExchange(Failure(Fault.UNREACHABLE, f"the transport to {self._origin} is closed"), repeatable=False)
+
     async def _stop_opening(self) -> None:
         if self._opening is not None:
             (task, opened), self._opening = self._opening, None
             task.cancel()
-            _fail(opened, NoExchange(_CLOSED, repeatable=False))
+            _fail(opened, self._closed_already())
             await asyncio.wait([task])
 
     async def _open(self, opened: asyncio.Future[Connection]) -> None:
@@ -172,11 +174,11 @@ class Http2Transport:
                 self._connection = await self._connect()
         except Exception as error:
             self._opening = None
-            _fail(opened, error if isinstance(error, NoExchange) else _no_connection(error))
+            _fail(opened, error if isinstance(error, NoExchange) else _no_connection(self._origin, error))
         except BaseException:  # somebody cancels every task there is: whoever waits for this one must hear of it
             self._opening = None
             if not opened.done():
-                _fail(opened, NoExchange(_CLOSED, repeatable=False))
+                _fail(opened, self._closed_already())
             raise
         else:
             self._opening = None
@@ -187,17 +189,25 @@ class Http2Transport:
         addresses = await _look_up(self._host, self._port)
         sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS, interleave=1)
         transport, connection = await loop.create_connection(
-            Connection, sock=sock, ssl=self._ssl, server_hostname=self._host, ssl_shutdown_timeout=_GOODBYE
+            functools.partial(Connection, self._origin),
+            sock=sock,
+            ssl=self._ssl,
+            server_hostname=self._host,
+            ssl_shutdown_timeout=_GOODBYE,
         )
         self._connections.add(connection)
         connection.closed.add_done_callback(lambda _: self._connections.discard(connection))
         try:
-            _check_protocol(transport)
+            self._check_protocol(transport)
             await connection.ready
         except BaseException:
             connection.abort()
             raise
         return connection
+
+    def _check_protocol(self, transport: asyncio.Transport) -> None:
+        if transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
+            raise NoExchange(_no_http2(self._origin), repeatable=False)
 
 
 async def _look_up(host: str, port: int) -> Sequence[aiohappyeyeballs.AddrInfoType]:
@@ -209,33 +219,32 @@ async def _look_up(host: str, port: int) -> Sequence[aiohappyeyeballs.AddrInfoTy
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
 
 
-def _check_protocol(transport: asyncio.Transport) -> None:
-    if transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
-        raise NoExchange(_NO_HTTP2, repeatable=False)
-
-
 def _fail(opened: asyncio.Future[Connection], error: NoExchange) -> None:
     opened.set_exception(error)
     opened.exception()  # nobody has to wait for it
 
 
-def _no_connection(error: Exception) -> NoExchange:
+def _no_http2(origin: str) -> Failure:
+    return Failure(Fault.BROKEN, f"{origin} does not speak HTTP/2")
+
+
+def _no_connection(origin: str, error: Exception) -> NoExchange:
     """Why there is no connection."""
     match error:
         case socket.gaierror(errno=socket.EAI_NONAME):
-            failure = Failure(Fault.UNKNOWN_HOST, "the host of {origin} is unknown")
+            failure = Failure(Fault.UNKNOWN_HOST, f"the host of {origin} is unknown")
         case socket.gaierror():
-            failure = Failure(Fault.UNREACHABLE, "the host of {origin} could not be looked up")
+            failure = Failure(Fault.UNREACHABLE, f"the host of {origin} could not be looked up")
         case ssl.SSLCertVerificationError():
-            failure = Failure(Fault.UNTRUSTED, "the certificate of {origin} is not trusted")
+            failure = Failure(Fault.UNTRUSTED, f"the certificate of {origin} is not trusted")
         case ssl.SSLError(strerror=str(why)) if "no application protocol" in why:
-            failure = _NO_HTTP2
+            failure = _no_http2(origin)
         case TimeoutError():
-            failure = Failure(Fault.UNREACHABLE, f"no connection to {{origin}} within {_CONNECT_TIMEOUT:g} seconds")
+            failure = Failure(Fault.UNREACHABLE, f"no connection to {origin} within {_CONNECT_TIMEOUT:g} seconds")
         case OSError(strerror=str(why)) if why:
-            failure = Failure(Fault.UNREACHABLE, f"no connection to {{origin}}: {why}")
+            failure = Failure(Fault.UNREACHABLE, f"no connection to {origin}: {why}")
         case _:
-            failure = Failure(Fault.UNREACHABLE, f"no connection to {{origin}}: {type(error).__name__}")
+            failure = Failure(Fault.UNREACHABLE, f"no connection to {origin}: {type(error).__name__}")
     no_exchange = NoExchange(failure, repeatable=False)
     no_exchange.__cause__ = error if isinstance(error, OSError) else None
     return no_exchange

@@ -11,28 +11,25 @@ import asyncio
 from dataclasses import dataclass
 from typing import cast
 
-from ..wire import Fault
+from ..wire import Fault, NoReply
 from .http2_session import Exchange, Failure, Session
 
 __all__ = ["Connection", "NoExchange"]
 
 _MOST_UNSENT = 1 << 20  # bytes; more is unread only by a server that makes us answer and does not listen
 _MOST_EXCHANGES = 1000  # at once; servers allow some 100
-_LOST = Failure(Fault.UNREACHABLE, "{origin} ended the connection")
 
 
-class NoExchange(Exception):
+class NoExchange(NoReply):
     """A request brought no reply.
 
     Attributes:
-        failure: What happened.
         repeatable: Whether the request may be sent again: the server did not act on it, or
             it does no harm and the connection was dead before it.
     """
 
     def __init__(self, failure: Failure, *, repeatable: bool) -> None:
-        super().__init__(failure, repeatable)
-        self.failure = failure
+        super().__init__(failure.fault, failure.why)
         self.repeatable = repeatable
 
 
@@ -48,16 +45,20 @@ class _Waiting:
 class Connection(asyncio.Protocol):
     """A protocol for `loop.create_connection`, over TLS.
 
+    Args:
+        origin: How failures name the server.
+
     Attributes:
         ready: Done when the server's settings have come; fails when the connection ends before.
         closed: Done when nothing of the connection is left.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, origin: str) -> None:
         self._loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.closed: asyncio.Future[None] = self._loop.create_future()
-        self._session = Session()
+        self._session = Session(origin)
+        self._lost = Failure(Fault.UNREACHABLE, f"{origin} ended the connection")
         self._waiting: dict[int, _Waiting] = {}
         self._turns = asyncio.Semaphore(0)
         self._transport: asyncio.Transport | None = None
@@ -81,7 +82,7 @@ class Connection(asyncio.Protocol):
         """
         async with self._turns:
             if not self.usable:
-                raise NoExchange(_LOST, repeatable=True)
+                raise NoExchange(self._lost, repeatable=True)
             stream = self._session.open(block)
             waiting = _Waiting(self._loop.create_future(), self._heard, safe)
             self._waiting[stream] = waiting
@@ -128,7 +129,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._session.closing = True
         self._fail_all()
-        self._refuse(_LOST)
+        self._refuse(self._lost)
         if not self.closed.done():
             self.closed.set_result(None)
 
@@ -143,7 +144,7 @@ class Connection(asyncio.Protocol):
         for waiting in lost.values():
             if not waiting.future.done():
                 dead_before = waiting.safe and waiting.heard == self._heard
-                waiting.future.set_exception(NoExchange(_LOST, repeatable=dead_before))
+                waiting.future.set_exception(NoExchange(self._lost, repeatable=dead_before))
 
     def _give_up(self, stream: int, waiting: _Waiting) -> None:
         """Nobody waits for `stream` any more. A connection that has been silent since it was opened may be dead."""

@@ -51,7 +51,7 @@ class Failure:
     """An exchange ended without a reply.
 
     Attributes:
-        why: What happened, with `{origin}` where its name goes.
+        why: What happened, in words that name the origin.
         unprocessed: Whether the server is known not to have acted on the request (RFC 9113, section 8.7).
     """
 
@@ -62,8 +62,6 @@ class Failure:
 
 Outcome: TypeAlias = "Exchange | Failure"
 
-_WITHOUT_STATUS = Failure(Fault.BROKEN, "{origin} sent a reply without a status")
-
 
 class _MalformedError(Exception):
     """A frame that the protocol does not allow; the text says what the server did."""
@@ -71,6 +69,9 @@ class _MalformedError(Exception):
 
 class Session:
     """One connection, from its preface to its end.
+
+    Args:
+        origin: How failures name the server.
 
     Attributes:
         unsent: Bytes for the server; whoever sends them clears it.
@@ -80,7 +81,8 @@ class Session:
         broken: The fault in the framing that ended the connection.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
         self.unsent = bytearray(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         self._queue(_SETTINGS, 0, 0, b"".join(struct.pack(">HI", *setting) for setting in _SETTINGS_SENT.items()))
         self._queue(_WINDOW_UPDATE, 0, 0, struct.pack(">I", _CONNECTION_WINDOW))
@@ -151,7 +153,7 @@ class Session:
             self._rest = data[position:]
         except _MalformedError as error:
             self.leave(_PROTOCOL_ERROR)
-            self.broken = Failure(Fault.BROKEN, f"{{origin}} {error}")
+            self.broken = self._failure(Fault.BROKEN, str(error))
             self._ended += [(stream, self.broken) for stream in self._exchanges]
             self._exchanges.clear()
         ended, self._ended = self._ended, []
@@ -187,14 +189,13 @@ class Session:
         self.closing = True
         last = int.from_bytes(payload[:4], "big") & _LAST_STREAM
         for dropped in [opened for opened in self._exchanges if opened > last]:
-            self._end(dropped, Failure(Fault.UNREACHABLE, "{origin} ended the connection", unprocessed=True))
+            self._end(dropped, self._failure(Fault.UNREACHABLE, "ended the connection", unprocessed=True))
 
     def _take_reset(self, flags: int, stream: int, payload: bytes) -> None:
         _require(len(payload) == 4 and self._known(stream), "sent a malformed RST_STREAM")
         code = int.from_bytes(payload, "big")
-        self._end(
-            stream, Failure(Fault.UNREACHABLE, f"{{origin}} reset the stream (code {code})", code == _REFUSED_STREAM)
-        )
+        why, unprocessed = f"reset the stream (code {code})", code == _REFUSED_STREAM
+        self._end(stream, self._failure(Fault.UNREACHABLE, why, unprocessed=unprocessed))
 
     def _take_headers(self, flags: int, stream: int, payload: bytes) -> None:
         _require(self._known(stream), "answered what nobody asked")
@@ -233,7 +234,7 @@ class Session:
         if flags & _END_STREAM:
             self._finish(stream, exchange)
         elif exchange.head.status == 0:
-            self._break(stream, _WITHOUT_STATUS)
+            self._break(stream, self._without_status())
 
     def _take_data(self, flags: int, stream: int, payload: bytes) -> None:
         _require(self._known(stream), "answered what nobody asked")
@@ -243,10 +244,10 @@ class Session:
         if exchange is None:
             return
         if exchange.head.status < 200 and not flags & _END_STREAM:
-            self._break(stream, _WITHOUT_STATUS)
+            self._break(stream, self._without_status())
             return
         if len(exchange.body) + len(data) > MAX_BODY:
-            self._break(stream, Failure(Fault.TOO_LARGE, f"{{origin}} sent a body of more than {MAX_BODY} bytes"))
+            self._break(stream, self._failure(Fault.TOO_LARGE, f"sent a body of more than {MAX_BODY} bytes"))
             return
         exchange.body += data
         if flags & _END_STREAM:
@@ -263,9 +264,9 @@ class Session:
         """The server has said that the reply is whole; held against what it announced."""
         status, announced = exchange.head.status, exchange.head.fields.get("content-length")
         if status < 200:
-            self._end(stream, _WITHOUT_STATUS)
+            self._end(stream, self._without_status())
         elif announced is not None and announced != str(len(exchange.body)) and status != 304:
-            self._end(stream, Failure(Fault.BROKEN, "{origin} sent a body of another length than announced"))
+            self._end(stream, self._failure(Fault.BROKEN, "sent a body of another length than announced"))
         else:
             self._end(stream, exchange)
 
@@ -276,6 +277,12 @@ class Session:
     def _end(self, stream: int, outcome: Outcome) -> None:
         if self._exchanges.pop(stream, None) is not None:
             self._ended.append((stream, outcome))
+
+    def _failure(self, fault: Fault, what: str, *, unprocessed: bool = False) -> Failure:
+        return Failure(fault, f"{self._origin} {what}", unprocessed)
+
+    def _without_status(self) -> Failure:
+        return self._failure(Fault.BROKEN, "sent a reply without a status")
 
     def _known(self, stream: int) -> bool:
         """Whether `stream` is one that was opened here, whatever became of it."""

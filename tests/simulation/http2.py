@@ -50,7 +50,7 @@ class Http2Line(Http2Transport):
 
     async def _connect(self) -> Connection:
         self._world.counts["connections"] += 1
-        client, server = Connection(), ServerConnection(self._server)
+        client, server = Connection(self.origin), ServerConnection(self._server)
         ours, theirs = _End(client), _End(server)
         ours.other, theirs.other = theirs, ours
         client.connection_made(ours)

@@ -19,6 +19,7 @@ from lro_poller.transports.http2_fields import Head, encode_fields
 from lro_poller.transports.http2_session import Exchange, Failure, Session
 from lro_poller.wire import MAX_BODY, Fault
 
+ORIGIN = "https://example.com"
 DATA, HEADERS, PRIORITY, RST, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONTINUATION = range(10)
 END_STREAM, END_HEADERS, PADDED, PRIORITIZED = 1, 4, 8, 32
 OK = b"\x88"  # :status 200 of the static table
@@ -31,7 +32,7 @@ def frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> b
 
 def opened(streams: int = 1) -> Session:
     """A session whose server has said its settings, and that has asked."""
-    session = Session()
+    session = Session(ORIGIN)
     assert session.receive(frame(SETTINGS)) == []
     for _ in range(streams):
         session.open(REQUEST)
@@ -56,7 +57,7 @@ def only(ended: Iterable[tuple[int, Exchange | Failure]]) -> Exchange | Failure:
 def test_what_is_sent_is_what_another_implementation_reads() -> None:
     server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
     server.initiate_connection()
-    session = Session()
+    session = Session(ORIGIN)
     first, second = session.open(REQUEST), session.open(REQUEST + literal(("x-long", "v" * 5000)))
     session.cancel(first)
     session.leave()
@@ -89,7 +90,7 @@ def test_a_server_may_allow_no_header_table() -> None:
 @pytest.mark.behaviour("B26")
 def test_the_codec_logs_nothing_that_is_sent(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    Session().open(REQUEST + literal(("authorization", "Bearer secret")))
+    Session(ORIGIN).open(REQUEST + literal(("authorization", "Bearer secret")))
     assert "secret" not in caplog.text
 
 
@@ -216,13 +217,13 @@ def test_a_fault_of_the_framing_ends_the_connection(data: bytes) -> None:
 
 
 def test_a_server_that_does_not_begin_with_settings_speaks_no_http2() -> None:
-    session = Session()
+    session = Session(ORIGIN)
     session.receive(frame(PING, 0, 0, bytes(8)))
-    assert session.broken == Failure(Fault.BROKEN, "{origin} does not speak HTTP/2")
+    assert session.broken == Failure(Fault.BROKEN, f"{ORIGIN} does not speak HTTP/2")
 
 
 def test_settings_and_pings_are_acknowledged_and_the_limit_is_kept() -> None:
-    session = Session()
+    session = Session(ORIGIN)
     session.unsent.clear()
     session.receive(frame(SETTINGS, 0, 0, struct.pack(">HIHI", 3, 7, 0xFFFF, 1)) + frame(PING, 0, 0, b"12345678"))
     assert (session.settled, session.limit) == (True, 7)
