@@ -408,7 +408,7 @@ def _as_any(package: str, result: Json | None) -> Json:
 async def _body(request: web.Request) -> Json:
     try:
         body = await request.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         raise ApiError(Code.INVALID_ARGUMENT, "The body is no JSON object")

@@ -181,18 +181,20 @@ def _expiry(body: Json, now: datetime.datetime) -> tuple[datetime.datetime, list
     try:
         if ttl:
             seconds = float(re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)s", ttl)[1])  # type: ignore[index]
-            return now + datetime.timedelta(seconds=seconds) if seconds else latest, _too_long(seconds)
+            return now + datetime.timedelta(seconds=seconds) if seconds else latest, _unfit("ttl", seconds)
         if until:
             when = datetime.datetime.fromisoformat(until)
-            return when, _too_long((when - now).total_seconds())
+            return when, _unfit("expireTime", (when - now).total_seconds())
     except (TypeError, ValueError):
         return latest, [_violation("ttl" if ttl else "expireTime", "is malformed")]
     return latest, []
 
 
-def _too_long(seconds: float) -> list[Json]:
+def _unfit(field: str, seconds: float) -> list[Json]:
+    if seconds < 0:
+        return [_violation(field, "must lie in the future")]
     fits = seconds <= _LONGEST_TTL.total_seconds() + 60  # a minute for clocks that differ
-    return [] if fits else [_violation("ttl", "must be 7 days at most")]
+    return [] if fits else [_violation(field, "must be 7 days at most")]
 
 
 def _number(query: Mapping[str, str], key: str, default: int) -> int:
