@@ -66,7 +66,9 @@ class _Worker:
         self.task: asyncio.Task[None] | None = None
         self.tracker: Tracker | None = None
         self.began = math.inf  # when its poll was sent; not before there is a token for it
-        self.answer: Answer | Exception | None = None  # what its poll brought, until that is dealt with
+        self.answer: Answer | Exception | None = (
+            None  # what its poll brought, until that is dealt with; None of one cut
+        )
         self.cut = False  # whether its poll was told to stop
         self.turn: asyncio.Future[None] | None = None  # done when it may go on, with what `tracker` says, or end
 
@@ -313,24 +315,17 @@ class Pump:
     async def _work(self, worker: _Worker) -> None:
         worker.task = asyncio.current_task()  # for one that starts eagerly, before whoever made it has the task
         while (tracker := worker.tracker) is not None:
-            worker.answer = await self._poll(worker, tracker)
+            try:
+                fault = await self._fetch_token(worker, tracker) if self._scout is tracker else None
+                worker.answer = await self._sender.ask(tracker) if fault is None else fault
+            except asyncio.CancelledError:
+                if not _was_cut(worker):
+                    raise
             worker.turn = self._loop.create_future()
             if not self._arrived:
                 self._loop.call_soon(self._deal, _DEALT_AT_ONCE, context=self._context)
             self._arrived.append(worker)
             await worker.turn
-
-    async def _poll(self, worker: _Worker, tracker: Tracker) -> Answer | Exception | None:
-        """What a poll brought; None when it was cut, and whoever did that has seen to the rest."""
-        try:
-            fault = await self._fetch_token(worker, tracker) if self._scout is tracker else None
-            return fault if fault is not None else await self._sender.ask(tracker)
-        except asyncio.CancelledError:
-            assert worker.task is not None
-            if worker.cut and worker.task.uncancel() == 0:
-                worker.cut = False
-                return None
-            raise
 
     async def _fetch_token(self, worker: _Worker, tracker: Tracker) -> Exception | None:
         """Waits for a token, and then for another turn: the one that was taken before is long over."""
@@ -350,3 +345,10 @@ class Pump:
             await asyncio.sleep(wait)
             if not self._budget.halted(self._loop.time()):
                 return
+
+
+def _was_cut(worker: _Worker) -> bool:
+    """Whether it was its poll that was cancelled, and nothing more; whoever cut it has seen to the rest."""
+    assert worker.task is not None
+    cut, worker.cut = worker.cut and worker.task.uncancel() == 0, False
+    return cut
