@@ -10,6 +10,7 @@ places is passed on. A caller's own callable is chained whole: what it raises is
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import types
 from collections.abc import Callable
@@ -32,7 +33,7 @@ def decoder_of(decode: Any) -> Decoder | None:
 
     Args:
         decode: None for JSON values; a msgspec Struct, dataclass, TypedDict or other type that
-            msgspec reads; a pydantic model; a protobuf message class, plain or proto-plus; or
+            msgspec reads; a pydantic model or TypeAdapter; a protobuf message class, plain or proto-plus; or
             any callable, which is given the JSON value.
 
     Raises:
@@ -40,8 +41,9 @@ def decoder_of(decode: Any) -> Decoder | None:
     """
     if decode is None:
         return None
-    if hasattr(decode, "model_validate_json"):  # pydantic
-        return lambda operation: _parse_pydantic(decode, operation)
+    for validate in ("model_validate_json", "validate_json"):  # pydantic, a model and a TypeAdapter
+        if hasattr(decode, validate):
+            return functools.partial(_parse_pydantic, getattr(decode, validate))
     if hasattr(decode, "DESCRIPTOR"):  # protobuf
         return lambda operation: _parse_protobuf(operation, decode())
     if hasattr(decode, "pb") and hasattr(decode, "from_json"):  # proto-plus
@@ -101,9 +103,9 @@ def _reader(kind: Any) -> Decoder:
     return lambda operation: decode(operation.raw_response or b"null")
 
 
-def _parse_pydantic(model: Any, operation: Operation) -> Any:
+def _parse_pydantic(validate: Callable[[bytes | None], Any], operation: Operation) -> Any:
     try:
-        return model.model_validate_json(operation.raw_response)
+        return validate(operation.raw_response)
     except ValueError as error:
         tell = getattr(error, "errors", None)
         if tell is None:

@@ -93,6 +93,7 @@ class OperationError(LroError):
     """
 
     rpc_code: ClassVar[Code] = Code.UNKNOWN
+    """What the class stands for."""
 
     def __init__(self, operation: Operation) -> None:
         super().__init__(operation)
@@ -110,8 +111,8 @@ class OperationError(LroError):
         return self.operation.name
 
     @property
-    def code(self) -> int:
-        """The number as it came: a google.rpc.Code, or what the service made up."""
+    def code(self) -> Code | int:
+        """A `Code`, or the number as it came where the service made one up."""
         return self.status.code
 
     @property
@@ -228,8 +229,8 @@ class PollError(LroError):
         self.scopes = scopes
 
     @property
-    def code(self) -> int | None:
-        """The google.rpc.Code of the reply; None where there was none."""
+    def code(self) -> Code | int | None:
+        """The `Code` of the reply; None where there was none."""
         return None if self.status is None else self.status.code
 
     @property

@@ -20,7 +20,7 @@ from .checks import check_function
 from .counting import counted
 from .decoding import Decoder, decode_response
 from .engine.tracker import Tracker
-from .errors import DecodeError, LroError, OperationError, PollerClosed, PollError
+from .errors import DecodeError, LroError, OperationError, PollerClosed, PollError, PollTimeout
 from .operation import Operation
 from .terms import AtDeadline
 
@@ -111,7 +111,8 @@ class OperationFuture(Generic[T_co]):
         self._scheduled = math.inf
 
     def __repr__(self) -> str:
-        state = self._state.name.lower().replace("_and_seen", "")
+        failed = self._state in (_State.FAILED, _State.FAILED_AND_SEEN)
+        state = _how_it_failed(self._result) if failed else self._state.name.lower()
         return f"<OperationFuture {self.name} {state}, {counted(self.polls, 'poll')}>"
 
     # What is known of the operation.
@@ -216,7 +217,7 @@ class OperationFuture(Generic[T_co]):
             context: What it runs in; that of the caller unless given.
 
         Raises:
-            TypeError: it cannot be called so.
+            TypeError: it is no plain function.
         """
         self._check_loop()
         entry = (check_function("a callback", callback), contextvars.copy_context() if context is None else context)
@@ -322,6 +323,20 @@ class OperationFuture(Generic[T_co]):
             )
 
 
+def _how_it_failed(error: LroError) -> str:
+    """In the words of `docs/behaviours.md`: three endings, and what is none of them."""
+    match error:
+        case OperationError():
+            return "failed"
+        case PollTimeout():
+            return "timed out"
+        case PollError():
+            return "poll failed"
+        case PollerClosed():
+            return "poller closed"
+    return type(error).__name__
+
+
 def check_loop(loop: asyncio.AbstractEventLoop, used: object) -> None:
     """Checks that what is `used` belongs to the loop that runs in this thread.
 
@@ -366,8 +381,9 @@ class Updates:
     async def __aenter__(self) -> Self:
         if self._entered:
             raise RuntimeError("a stream of updates is entered once; open another")
-        self._entered = True
         future = self._future
+        check_loop(future._host.loop, future)
+        self._entered = True
         if future.operation is not None:
             self._show(future.operation)
         if future.done():

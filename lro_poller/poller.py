@@ -231,8 +231,9 @@ class OperationPoller:
                 alone; `"cancel"` asks the service to cancel it; `"cancel_and_wait"` does, and waits on for
                 its outcome, `cancel_grace` seconds at most. For services that have operations.cancel.
             decode: What to make of the response: a type that msgspec reads (Struct, dataclass,
-                TypedDict), a pydantic model, a protobuf message class, or any callable, which is
-                given the JSON value. None for the JSON value itself.
+                TypedDict), a pydantic model or TypeAdapter, a protobuf message class, or any callable,
+                which is given the JSON value. None for the JSON value itself. Where a service gives no
+                response at all there is nothing to decode, and the value is None.
             kind: Operations of one kind take equally long, and are learned from together. None goes by
                 the type of the metadata.
             expected: Seconds that it will take, where you know better than what was seen of its kind.

@@ -292,7 +292,8 @@ class Runner:
                     self._dismiss(tracker, who)  # and not before: who is next must not be lost if this one goes wrong
             case Effect.REJECT:
                 assert tracker.error is not None
-                self._fail(tracker, tracker.error, now)
+                enough = isinstance(verdict, Setback) and tracker.failures > 1
+                self._fail(tracker, _last_of(tracker.failures, tracker.error) if enough else tracker.error, now)
         if tracker.watchers and isinstance(verdict, Running):
             for who in tracker.audience():
                 who._see(verdict.operation)
@@ -370,6 +371,14 @@ def _advise(tracker: Tracker, terms: Terms) -> None:
     tracker.hints = Hints(terms.kind, terms.expected, _total(terms.progress))
     if terms.expected is not None:
         tracker.forecast = around(terms.expected)
+
+
+def _last_of(failures: int, error: PollError) -> PollError:
+    """The same error, which was one failure too many in a row."""
+    reason = f"{error.reason}, the last of {failures} failures in a row"
+    last = PollError(error.name, reason, error.http_status, error.status, error.scopes)
+    last.__cause__ = error.__cause__
+    return last
 
 
 def _total(progress: Progress | None) -> Callable[[Operation, float], float | None] | None:

@@ -205,12 +205,12 @@ _DETAILS: dict[str, type[_Detail]] = {
 class Status(msgspec.Struct, frozen=True):
     """google.rpc.Status as it was read.
 
-    `code` is the number as it came, inside or outside google.rpc.Code: 0 where there is none, UNKNOWN where
-    what is there is no int32. Each of `details` is one of this module's classes, or the JSON value as it came
+    `code` is a `Code`, or the number as it came where google.rpc.Code has none for it: OK where there is
+    nothing, UNKNOWN where what is there is no int32. Each of `details` is one of this module's classes, or the JSON value as it came
     where its type is unknown or its fields are not what its type says.
     """
 
-    code: int = 0
+    code: Code | int = Code.OK
     message: str = ""
     details: tuple[Any, ...] = ()
 
@@ -243,7 +243,7 @@ class Status(msgspec.Struct, frozen=True):
             return cls(Code.UNKNOWN, value if isinstance(value, str) else "")
         code, message, details = value.get("code"), value.get("message"), value.get("details")
         return cls(
-            code=Code.OK if code is None else code if _is_int32(code) else Code.UNKNOWN,
+            code=_read_code(code),
             message=message if isinstance(message, str) else "",
             details=tuple(map(_read_detail, details)) if isinstance(details, list) else (),
         )
@@ -277,8 +277,12 @@ def any_type(value: dict[str, Any]) -> str:
     return url.rpartition("/")[2] if isinstance(url, str) else ""
 
 
-def _is_int32(value: Any) -> bool:
-    return type(value) is int and -(2**31) <= value < 2**31
+def _read_code(value: Any) -> Code | int:
+    if value is None:
+        return Code.OK
+    if type(value) is not int or not -(2**31) <= value < 2**31:  # the proto's int32
+        return Code.UNKNOWN
+    return Code(value) if value in Code.__members__.values() else value
 
 
 def _read_detail(value: Any) -> Any:

@@ -184,9 +184,17 @@ async def test_failures_that_count_are_those_in_a_row() -> None:
     answers = [Reply(503, {}, b""), running(), Reply(503, {}, b""), Reply(503, {}, b"")]
     transport = Scripted(lambda name, attempt: answers[attempt - 1])
     async with open_scripted(transport, max_poll_failures=1) as poller:
-        with pytest.raises(PollError, match="HTTP 503"):
+        with pytest.raises(PollError, match="HTTP 503, the last of 2 failures in a row"):
             await poller.submit(A, deadline=1000)
         assert transport.polls(A) == 4
+
+
+@pytest.mark.behaviour("B16")
+async def test_an_end_that_is_not_for_the_number_of_failures_does_not_count_them() -> None:
+    answers = [Reply(503, {}, b""), Reply(503, {}, b""), Reply(403, {}, b"")]
+    async with open_scripted(Scripted(lambda name, attempt: answers[attempt - 1])) as poller:
+        with pytest.raises(PollError, match="HTTP 403: "):
+            await poller.submit(A)
 
 
 @pytest.mark.behaviour("B10")

@@ -78,6 +78,7 @@ def decoded(response: Any, decode: Any) -> Any:
         (None, {"@type": "x", "n": 5}, {"@type": "x", "n": 5}),
         (None, "text", "text"),
         (AsStruct, {"@type": "x", "n": 5, "words": ["a"], "unheard": {}}, AsStruct(5, ["a"])),
+        (pydantic.TypeAdapter(AsModel | None), {"@type": "x", "n": 5}, AsModel(n=5)),
         (AsDataclass, {"@type": "x", "n": 5, "words": ["a"], "unheard": {}}, AsDataclass(5, ["a"])),
         (AsTypedDict, {"@type": "x", "n": 5, "unheard": {}}, {"n": 5}),
         (AsModel, {"@type": "x", "n": 5, "words": ["a"], "unheard": {}}, AsModel(n=5, words=["a"])),

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from lro_poller import Code, DecodeError, NotFound, OperationPoller
-from lro_poller.testing import Emulator
+from lro_poller import Code, DecodeError, NotFound, OperationFuture, OperationPoller
+from lro_poller.testing import Emulator, HttpError
+
+from .conftest import make_poller
 
 
 @pytest.mark.behaviour("B7", "B20")
@@ -130,3 +132,44 @@ async def _outcome(future: Any) -> Any:
 
 async def _collect(stream: Any) -> list[Any]:
     return [operation async for operation in stream]
+
+
+@pytest.mark.behaviour("B2", "B11")
+async def test_each_ending_has_a_word_of_its_own(emulator: Emulator) -> None:
+    ends: dict[str, dict[str, Any]] = {
+        "pending": {"duration": None},
+        "succeeded": {"response": {"n": 1}},
+        "failed": {"error": Code.NOT_FOUND},
+        "poll failed": {"faults": [HttpError(403)]},
+        "timed out": {"duration": 60},
+        "DecodeError": {"response": {"n": "text"}},
+    }
+    names = {word: emulator.add_operation(**script) for word, script in ends.items()}
+    async with make_poller(emulator.origin) as poller:
+        futures = {
+            word: poller.submit(name, deadline=5 if word == "timed out" else None, decode=dict[str, int])
+            for word, name in names.items()
+        }
+        futures["cancelled"] = poller.submit(emulator.add_operation(duration=None))
+        await asyncio.sleep(10)
+        futures["cancelled"].cancel()
+        for word, future in futures.items():
+            assert f" {word}, " in repr(future)
+            _ = word in ("pending", "cancelled") or future.exception()
+    assert " poller closed, " in repr(futures["pending"])
+
+
+def test_a_stream_of_updates_is_read_in_its_own_loop(lro_emulator: Emulator) -> None:
+    async def open_poller() -> tuple[OperationPoller, OperationFuture[Any]]:
+        poller = await make_poller(lro_emulator.origin).__aenter__()
+        return poller, poller.submit(lro_emulator.add_operation(duration=None))
+
+    async def read(future: OperationFuture[Any]) -> None:
+        async with future.updates():
+            raise AssertionError
+
+    with asyncio.Runner() as home, asyncio.Runner() as elsewhere:
+        poller, future = home.run(open_poller())
+        with pytest.raises(RuntimeError, match="is used outside its event loop"):
+            elsewhere.run(read(future))
+        home.run(poller.__aexit__(None, None, None))
