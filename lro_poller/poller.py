@@ -158,8 +158,7 @@ class OperationPoller:
             RuntimeError: the poller was entered before, there is no asyncio loop, or an open poller in another
                 loop has the same budget.
         """
-        if self._runner is not None:
-            raise RuntimeError(f"{self!r} was entered before; make a new one")
+        self._check_new()
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -173,6 +172,7 @@ class OperationPoller:
         credentials = self._credentials
         if credentials is None:
             credentials = await load_default(self._scopes)
+            self._check_new()  # somebody may have entered it meanwhile
         transport = self._transport or _default_transport(self._origin)
         authorizer = Authorizer(scoped(credentials, self._scopes), self._origin)
         self._runner = Runner(
@@ -187,11 +187,15 @@ class OperationPoller:
         )
         return self
 
+    def _check_new(self) -> None:
+        if self._runner is not None:
+            raise RuntimeError(f"{self!r} was entered before; make a new one")
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Closes: what is still pending ends with `PollerClosed`, which carries a token to resume from."""
-        if self._runner is not None and not self._runner.closed:
+        if self._runner is not None:
             await self._runner.aclose()
 
     @overload

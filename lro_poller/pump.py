@@ -127,8 +127,7 @@ class Pump:
         when = max(self._queue.next_time(now), self._rests_until)
         if self._loop.is_closed() or self._scout is not None or when > now:
             self._leave_line()
-        else:
-            self.arm()
+        self.arm()  # in either case: while it stood in line no timer was set for a poll
 
     def is_over(self) -> bool:
         """See `Claimant`."""
@@ -154,11 +153,13 @@ class Pump:
 
     def stop(self) -> None:
         """Starts no poll and passes no deadline any more."""
-        self._deal()
-        self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-        self._budget.leave(self)
+        try:
+            self.deal()
+        finally:
+            self._closed = True
+            if self._timer is not None:
+                self._timer.cancel()
+            self._budget.leave(self)
 
     async def aclose(self) -> None:
         """Ends every worker. One whose transport swallows the cancellation is left behind after a while."""
@@ -188,7 +189,7 @@ class Pump:
     def _ring(self) -> None:
         self._rang_early = self._loop.time() + _TIMER_SLACK < self._rings_at
         self._timer, self._rings_at = None, math.inf
-        self._deal()  # an outcome that is here was in time
+        self.deal()  # an outcome that is here was in time
         now = self._loop.time() + _TIMER_SLACK
         try:
             for _ in range(_DEADLINES_AT_ONCE):
@@ -216,24 +217,38 @@ class Pump:
         worker = _Worker()
         if not self._admit(worker):
             return False
-        task = self._loop.create_task(self._work(worker), name="lro-poller worker", context=self._context.copy())
+        try:
+            task = self._loop.create_task(self._work(worker), name="lro-poller worker", context=self._context.copy())
+        except BaseException as error:  # a task that starts eagerly has ended the program in its first step
+            self._lose(worker, error)
+            raise
         worker.task = task
         self._workers.add(task)
         task.add_done_callback(functools.partial(self._bury, worker))
         return True
 
     def _bury(self, worker: _Worker, task: asyncio.Task[None]) -> None:
-        """The task of `worker` has ended. Should its poll not have, nobody would poll that operation any more.
+        """The task of `worker` has ended."""
+        self._workers.discard(task)
+        self._lose(worker, None if task.cancelled() else task.exception())
+
+    def _lose(self, worker: _Worker, error: BaseException | None) -> None:
+        """A worker is gone. Should its poll not have ended, nobody would poll that operation any more.
 
         So it is when somebody cancels every task there is, or ends the program and goes on after all.
         """
-        self._workers.discard(task)
         tracker = worker.tracker
         if tracker is not None and worker.answer is None and self._land(worker, tracker):
             try:
-                self._owner.settle(tracker, Setback(PollError(tracker.name, "the poll was cancelled from outside")))
+                self._settle_lost(tracker, error)
             finally:
                 self.arm()
+
+    def _settle_lost(self, tracker: Tracker, error: BaseException | None) -> None:
+        what = "was cancelled from outside" if error is None else f"was ended by {type(error).__name__}"
+        lost = PollError(tracker.name, f"the poll {what}")
+        lost.__cause__ = error
+        self._owner.settle(tracker, Setback(lost))
 
     # Turns.
 
@@ -244,10 +259,11 @@ class Pump:
         start at once when it comes, whatever the rate.
         """
         now = self._loop.time() + _TIMER_SLACK
+        # Asked first: code of the caller's runs in there, and may raise, close this, or cancel what is due.
+        ready = self._sender.ready(now)
         if self._closed or self._scout is not None or self._queue.next_time(now) > now or self._rests_until > now:
             self._leave_line()
             return False
-        ready = self._sender.ready(now)  # asked first: code of the caller's runs in there, and may raise
         if not self._budget.admit(now, self):
             self._in_line = True
             return False
@@ -258,7 +274,7 @@ class Pump:
         self.polls += 1
         late = now - tracker.due
         self.lateness += ((late if late > 0 else 0.0) - self.lateness) / 16
-        worker.tracker, worker.began = tracker, now
+        worker.tracker, worker.began, worker.cut = tracker, now, False
         self._in_flight[tracker] = worker
         if not ready:
             self._scout, worker.began = tracker, math.inf
@@ -281,7 +297,7 @@ class Pump:
 
     # What has arrived.
 
-    def _deal(self, most: int = sys.maxsize) -> None:
+    def deal(self, most: int = sys.maxsize) -> None:
         """Settles what has arrived, `most` at the most, then gives each worker its next poll, or lets it end."""
         if not (self._arrived or self._idle):
             return
@@ -292,14 +308,22 @@ class Pump:
                 tracker, answer = worker.tracker, worker.answer
                 worker.tracker = worker.answer = None
                 if tracker is not None and self._land(worker, tracker) and answer is not None:
-                    self._owner.settle(tracker, self._sender.judge(tracker, answer))
+                    self._judge(tracker, answer)
             while self._idle:
                 self._release(self._idle.popleft())
         finally:
             # There are more; or something ends the program, and should it go on, nothing is lost.
             if self._arrived or self._idle:
-                self._loop.call_soon(self._deal, _DEALT_AT_ONCE, context=self._context)
+                self._loop.call_soon(self.deal, _DEALT_AT_ONCE, context=self._context)
             self.arm()
+
+    def _judge(self, tracker: Tracker, answer: Answer | Exception) -> None:
+        try:
+            verdict = self._sender.judge(tracker, answer)
+        except BaseException as error:  # the program is being ended, by code of the caller's that reads replies
+            self._settle_lost(tracker, error)
+            raise
+        self._owner.settle(tracker, verdict)
 
     def _release(self, worker: _Worker) -> None:
         """Lets `worker` go on with what is due next, or end."""
@@ -323,7 +347,7 @@ class Pump:
                     raise
             worker.turn = self._loop.create_future()
             if not self._arrived:
-                self._loop.call_soon(self._deal, _DEALT_AT_ONCE, context=self._context)
+                self._loop.call_soon(self.deal, _DEALT_AT_ONCE, context=self._context)
             self._arrived.append(worker)
             await worker.turn
 
@@ -334,6 +358,8 @@ class Pump:
             return fault
         self._rests = 0
         await self._await_turn()
+        if self._in_flight.get(tracker) is not worker:
+            await asyncio.sleep(0)  # cut by the credentials' own code: here the cancellation arrives
         self._scout, worker.began = None, self._loop.time()
         self._in_flight[tracker] = self._in_flight.pop(tracker)
         self.arm()

@@ -67,6 +67,7 @@ class Runner:
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.closed = False
+        self._closing = asyncio.Lock()
         self._service = service
         self._origin = origin
         self._sender = sender
@@ -193,17 +194,21 @@ class Runner:
         )
 
     async def aclose(self) -> None:
-        """Ends every future that is pending, every worker, and every connection."""
-        try:
-            await self.errands.finish()
-        finally:
-            await self._close()
+        """Ends every future that is pending, every worker, and every connection; who asks again waits for the first."""
+        async with self._closing:
+            if self.closed:
+                return
+            try:
+                await self.errands.finish()
+            finally:
+                await self._close()
 
     async def _close(self) -> None:
         self.closed = True
-        self._pump.stop()
         try:
+            self._pump.stop()
             while self._trackers:
+                self._pump.deal()  # an outcome that is here is told
                 self._end(itertools.islice(self._trackers.values(), _CLOSED_AT_ONCE))
                 await asyncio.sleep(0)
         finally:
@@ -284,12 +289,9 @@ class Runner:
             case Effect.HURRY:
                 self._planner.hurry(tracker, now, self._lead())
             case Effect.RESOLVE:
-                assert tracker.operation is not None
                 self._learner.ended(tracker, now)
                 self._forget(tracker)
-                for who in tracker.audience():
-                    who._finish(tracker.operation, now)
-                    self._dismiss(tracker, who)  # and not before: who is next must not be lost if this one goes wrong
+                self._resolve(tracker, now)
             case Effect.REJECT:
                 assert tracker.error is not None
                 enough = isinstance(verdict, Setback) and tracker.failures > 1
@@ -297,6 +299,20 @@ class Runner:
         if tracker.watchers and isinstance(verdict, Running):
             for who in tracker.audience():
                 who._see(verdict.operation)
+
+    def _resolve(self, tracker: Tracker, now: float) -> None:
+        """Hands an operation that is done to who waits. A decoder that ends the program takes nobody else's outcome."""
+        assert tracker.operation is not None
+        ending: BaseException | None = None
+        for who in tracker.audience():
+            try:
+                who._finish(tracker.operation, now)
+            except BaseException as error:
+                ending = error
+                who._fail(_mishap(tracker, error), now)
+            self._dismiss(tracker, who)
+        if ending is not None:
+            raise ending
 
     def _draw(self) -> float:
         drawn = self._random()
@@ -317,8 +333,7 @@ class Runner:
         if isinstance(error, BackoffError):
             failure = error
         else:
-            failure = PollError(tracker.name, f"{type(error).__name__} in dealing with what was seen of it")
-            failure.__cause__ = error
+            failure = _mishap(tracker, error)
             logger.error("%s", failure)
         self._stop(tracker)
         self._fail(tracker, failure, now)
@@ -371,6 +386,12 @@ def _advise(tracker: Tracker, terms: Terms) -> None:
     tracker.hints = Hints(terms.kind, terms.expected, _total(terms.progress))
     if terms.expected is not None:
         tracker.forecast = around(terms.expected)
+
+
+def _mishap(tracker: Tracker, error: BaseException) -> PollError:
+    failure = PollError(tracker.name, f"{type(error).__name__} in dealing with what was seen of it")
+    failure.__cause__ = error
+    return failure
 
 
 def _last_of(failures: int, error: PollError) -> PollError:

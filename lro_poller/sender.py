@@ -98,7 +98,7 @@ class Sender:
         return Answer(reply, grant, began)
 
     def judge(self, tracker: Tracker, answer: Answer | Exception) -> Verdict:
-        """What came of the request of `tracker`. Never raises."""
+        """What came of the request of `tracker`. Raises nothing but what ends a program."""
         if isinstance(answer, Exception):
             return self._explain(tracker, answer)
         grant, age = answer.grant, answer.began - tracker.submitted

@@ -13,6 +13,7 @@ import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import google.auth.transport.requests  # noqa: F401 - a refresh would load it in its thread, where warnings are errors
 import looptime
 import pytest
 from blockbuster import blockbuster_ctx

@@ -84,7 +84,7 @@ _FINAL_5XX = frozenset({501, 505})  # neither a method nor a protocol version ap
 
 
 def judge(service: Service, name: str, reply: Reply, read: Dialect, *, age: float, arrived: float) -> Verdict:
-    """What `reply` says of the operation `name`. Never raises.
+    """What `reply` says of the operation `name`. Raises nothing but what ends a program, out of `read`.
 
     Args:
         read: What reads the body of a success.
@@ -151,7 +151,9 @@ def _judge_success(service: Service, name: str, reply: Reply, read: Dialect, arr
         ended = operation.done
     except ValueError as error:
         return Setback(PollError(name, str(error), reply.status))
-    except Exception as error:  # a dialect of the caller's own, with a bug
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a dialect of the caller's own, with a bug
         refusal = PollError(name, f"{type(error).__name__} in the dialect of {service.id}", reply.status)
         refusal.__cause__ = error
         return Refused(refusal)

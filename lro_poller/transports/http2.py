@@ -155,7 +155,10 @@ class Http2Transport:
             raise self._closed_already()
         if self._opening is None:
             opened: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
-            self._opening = asyncio.create_task(self._open(opened), name="lro-poller http2 connect"), opened
+            task = asyncio.create_task(self._open(opened), name="lro-poller http2 connect")
+            if opened.done():  # it has failed at once, in a task that starts eagerly
+                return await opened
+            self._opening = task, opened
         return await asyncio.shield(self._opening[1])
 
     def _closed_already(self) -> NoExchange:

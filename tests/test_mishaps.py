@@ -1,0 +1,293 @@
+"""What goes wrong at an unlucky moment: every operation is still polled, every turn given back, every outcome told."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import backoff
+import pytest
+from google.auth.credentials import Credentials, TokenState
+
+from lro_poller import WORKSPACE_EVENTS, Budget, OperationFuture, OperationPoller, PollerClosed, PollError
+from lro_poller.transports.http2 import Http2Transport
+from lro_poller.wire import NoReply, Reply
+
+from .conftest import new_jumping_loop
+from .scripted import Scripted, done, open_scripted, running
+
+A, B = "operations/a", "operations/b"
+
+
+async def after(seconds: float, reply: Reply) -> Reply:
+    await asyncio.sleep(seconds)
+    return reply
+
+
+class Fresh(Credentials):
+    """A token that is always fresh; whoever asks whether it is runs `hook`."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
+        self.token = "token"
+        self.hook: Callable[[], object] = object
+
+    @property
+    def token_state(self) -> TokenState:
+        self.hook()
+        return TokenState.FRESH
+
+    def refresh(self, request: Any) -> None: ...
+
+
+@pytest.mark.behaviour("B19", "B23")
+async def test_a_poller_that_left_the_line_of_a_shared_budget_wakes_for_what_falls_due_later() -> None:
+    """It stood in line with an operation that is cancelled, and set no timer for the other one meanwhile."""
+    budget = Budget(1)
+    one = open_scripted(Scripted(lambda name, attempt: done()), budget=budget)
+    other = open_scripted(Scripted(lambda name, attempt: after(3, done())), budget=budget)
+    async with one, other:
+        long = other.submit("operations/long")
+        await asyncio.sleep(0.1)
+        waiting = one.submit("operations/waiting")
+        await asyncio.sleep(0.1)
+        later = one.submit({"name": "operations/later"}, backoff=functools.partial(backoff.constant, interval=10))
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        await long
+        await asyncio.wait_for(later, 100)
+
+
+@pytest.mark.behaviour("B19", "B23")
+async def test_credentials_that_cancel_what_is_due_take_no_turn() -> None:
+    credentials = Fresh()
+    async with open_scripted(
+        Scripted(lambda name, attempt: done()), credentials=credentials, max_in_flight=1
+    ) as poller:
+        cancelled = poller.submit(A)
+        credentials.hook = cancelled.cancel
+        await asyncio.sleep(2)
+        credentials.hook = object
+        assert await poller.submit(B, deadline=100) == {}
+        assert cancelled.cancelled()
+        assert poller.budget.in_flight == 0
+
+
+@pytest.mark.behaviour("B10", "B19")
+async def test_a_cut_that_a_transport_has_swallowed_cuts_no_later_poll() -> None:
+    async def deaf() -> Reply:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            await asyncio.sleep(1)
+        return running()
+
+    def answer(name: str, attempt: int) -> Any:
+        if name == A:
+            return deaf()
+        if name == "operations/between":
+            return after(1, done())
+        if attempt == 1:
+            raise asyncio.CancelledError
+        return done()
+
+    async with open_scripted(Scripted(answer), max_in_flight=1) as poller:
+        cut = poller.submit(A)
+        await asyncio.sleep(0.5)
+        poller.submit("operations/between")
+        future = poller.submit(B)
+        cut.cancel()
+        assert await asyncio.wait_for(future, 100) == {}
+
+
+@pytest.mark.behaviour("B19")
+async def test_a_dialect_may_raise_anything() -> None:
+    def dialect(name: str, body: bytes) -> Any:
+        raise asyncio.CancelledError
+
+    service = dataclasses.replace(WORKSPACE_EVENTS, dialect=dialect)
+    async with open_scripted(Scripted(lambda name, attempt: done()), service=service) as poller:
+        with pytest.raises(PollError, match="CancelledError in the dialect"):
+            await poller.submit(A)
+
+
+class Program:
+    """A loop that can be ended in its middle, and go on after all."""
+
+    def __init__(self, poller: OperationPoller) -> None:
+        self.loop = new_jumping_loop()
+        self.poller = self.loop.run_until_complete(poller.__aenter__())
+
+    def submit(self, *names: str, **options: Any) -> list[OperationFuture[Any]]:
+        async def submit() -> list[OperationFuture[Any]]:
+            return [self.poller.submit(name, **options) for name in names]
+
+        return self.loop.run_until_complete(submit())
+
+    def run(self, seconds: float) -> None:
+        self.loop.run_until_complete(asyncio.sleep(seconds))
+
+    def close(self) -> None:
+        self.loop.run_until_complete(self.poller.__aexit__(None, None, None))
+        self.loop.close()
+
+
+@pytest.mark.behaviour("B19")
+def test_a_dialect_that_ends_the_program_loses_no_operation() -> None:
+    endings: list[BaseException] = [KeyboardInterrupt()]
+
+    def dialect(name: str, body: bytes) -> Any:
+        if endings:
+            raise endings.pop()
+        return WORKSPACE_EVENTS.dialect(name, body)
+
+    service = dataclasses.replace(WORKSPACE_EVENTS, dialect=dialect)
+    program = Program(open_scripted(Scripted(lambda name, attempt: done()), service=service))
+    (future,) = program.submit(A)
+    with pytest.raises(KeyboardInterrupt):
+        program.run(10)
+    program.run(10)
+    assert future.result() == {}
+    program.close()
+
+
+def end_program(_: Any) -> None:
+    raise SystemExit
+
+
+@pytest.mark.behaviour("B19")
+def test_a_decoder_that_ends_the_program_takes_nobody_elses_outcome() -> None:
+    program = Program(open_scripted(Scripted(lambda name, attempt: after(1, done()))))
+    (before,), (odd,), (behind,) = program.submit(A), program.submit(A, decode=end_program), program.submit(A)
+    with pytest.raises(SystemExit):
+        program.run(10)
+    program.run(10)
+    assert before.result() == behind.result() == {}
+    assert isinstance(odd.exception(), PollError)
+    program.close()
+
+
+@pytest.mark.behaviour("B19", "B21")
+def test_closing_goes_on_where_a_decoder_ends_the_program_meanwhile() -> None:
+    """The reply is there when closing begins, and is dealt with first."""
+    hit = asyncio.Event()
+
+    async def answer() -> Reply:
+        await hit.wait()
+        return done()
+
+    transport = Scripted(lambda name, attempt: answer() if name == A else after(100, done()))
+    program = Program(open_scripted(transport))
+    (odd,), (pending,) = program.submit(A, decode=end_program), program.submit(B)
+    program.run(1)
+
+    async def close() -> None:
+        hit.set()
+        await asyncio.sleep(0)
+        await program.poller.__aexit__(None, None, None)
+
+    with pytest.raises(SystemExit):
+        program.loop.run_until_complete(close())
+    assert isinstance(odd.exception(), PollError)
+    assert isinstance(pending.exception(), PollerClosed)
+    assert transport.closed
+    assert program.poller.budget.in_flight == 0
+    program.close()
+
+
+@pytest.mark.behaviour("B19", "B21")
+async def test_a_reply_that_comes_while_many_are_closed_is_told() -> None:
+    arrives = asyncio.get_running_loop().create_future()
+
+    async def last() -> Reply:
+        await arrives
+        return done({"n": 1})
+
+    poller = await open_scripted(Scripted(lambda name, attempt: last())).__aenter__()
+    many = [poller.submit({"name": f"operations/{number}"}) for number in range(1200)]
+    future = poller.submit("operations/last")
+    await asyncio.sleep(0.1)
+    many[0].add_done_callback(lambda _: arrives.set_result(None))
+    await poller.__aexit__(None, None, None)
+    assert await future == {"n": 1}
+
+
+@pytest.mark.behaviour("B21")
+async def test_who_closes_while_somebody_does_waits_until_all_is_closed() -> None:
+    class Slow(Scripted):
+        async def aclose(self) -> None:
+            await asyncio.sleep(3)
+            await super().aclose()
+
+    transport = Slow(lambda name, attempt: done())
+    poller = await open_scripted(transport).__aenter__()
+    first = asyncio.ensure_future(poller.__aexit__(None, None, None))
+    await asyncio.sleep(1)
+    await poller.__aexit__(None, None, None)
+    assert transport.closed
+    await first
+
+
+class TestEntering:
+    @pytest.fixture
+    def anyio_backend(self) -> tuple[str, dict[str, Any]]:
+        """The real clock: credentials are looked for in a thread, which a jumping one would outrun."""
+        return "asyncio", {}
+
+    @pytest.fixture(autouse=True)
+    def _credentials(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        user = {"type": "authorized_user", "client_id": "a", "client_secret": "b", "refresh_token": "c"}
+        (tmp_path / "user.json").write_text(json.dumps(user))
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "user.json"))
+
+    @pytest.mark.behaviour("B28")
+    async def test_a_poller_is_entered_once_however_long_its_credentials_are_looked_for(self) -> None:
+        poller = OperationPoller()
+        entered = await asyncio.gather(poller.__aenter__(), poller.__aenter__(), return_exceptions=True)
+        await poller.__aexit__(None, None, None)
+        assert sorted(type(one).__name__ for one in entered) == ["OperationPoller", "RuntimeError"]
+
+
+class TestEager:
+    """Tasks that run until their first wait where they are made."""
+
+    pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+
+    @pytest.mark.behaviour("B19")
+    def test_a_transport_that_ends_the_program_in_its_first_step_keeps_no_turn(self) -> None:
+        def answer(name: str, attempt: int) -> Reply:
+            if attempt == 1:
+                raise KeyboardInterrupt
+            return done()
+
+        transport = Scripted(answer)
+        program = Program(open_scripted(transport))
+        program.loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+        with pytest.raises(KeyboardInterrupt):
+            program.submit(A)
+        (future,) = program.submit(A)
+        program.run(10)
+        assert future.result() == {}
+        first, second = transport.times(A)
+        assert second - first < 5  # and not when the poll would have taken too long
+        program.close()
+
+    @pytest.mark.behaviour("B16")
+    async def test_a_connection_that_fails_at_once_is_tried_again(self) -> None:
+        loop = asyncio.get_running_loop()
+        transport = Http2Transport("https://255.255.255.255:1")
+        loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+        try:
+            for _ in range(2):
+                with pytest.raises(NoReply, match="no connection to"):
+                    await transport.send("GET", "/v1/a", {})
+                assert transport._opening is None
+            await transport.aclose()
+        finally:
+            loop.set_task_factory(None)
