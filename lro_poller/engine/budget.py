@@ -253,6 +253,7 @@ class Budget:
         if self._throttles and now >= self._paused_until:  # before that, the poll was older than the halt
             self._throttles = 0
             self._turn = max(min(self._turn, now + 1 / self.rate(now)), self._reserved_until)
+            self._nudge()  # the answer may have been another poller's
 
     def throttled(self, now: float, asked: float) -> None:
         """A poll was answered with 429: nobody polls for `asked` seconds, or for a while of our own.

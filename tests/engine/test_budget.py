@@ -296,6 +296,20 @@ def test_after_a_halt_single_polls_probe_until_one_is_answered() -> None:
 
 
 @pytest.mark.behaviour("B18")
+def test_who_stands_in_line_hears_that_a_halt_is_over_from_another_pollers_answer() -> None:
+    budget, other = joined(10, max_rate=50), Poller()
+    budget.join(other)
+    polls(budget, rate=50, until=5.0)
+    budget.throttled(5.0, 0.0)
+    start(budget, 6.0)
+    assert not budget.admit(6.1, other)
+    before, later = other.nudges, budget.next_time(6.1, other)
+    budget.answered(6.3)
+    assert budget.next_time(6.3, other) < later
+    assert other.nudges > before
+
+
+@pytest.mark.behaviour("B18")
 def test_an_answer_to_a_poll_from_before_the_halt_ends_nothing() -> None:
     budget = joined(10, max_rate=50)
     polls(budget, rate=50, until=5.0)

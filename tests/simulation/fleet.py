@@ -3,7 +3,8 @@
 Checked of every run: each future ends exactly once, with what its plot demands or at a
 deadline that had truly passed; no deadline is overshot; the cap and the rate hold over all
 pollers, and so does Retry-After; whoever has been due for longest is polled within the turns
-that the queue promises; nothing is polled after its end; no task, timer or poll is left.
+that the queue promises; nobody who is due waits while there is room; nothing is polled after its
+end; no task, timer or poll is left.
 """
 
 from __future__ import annotations
@@ -129,7 +130,11 @@ class _Fleet:
             for poller in self._pollers:
                 await stack.enter_async_context(poller)
             runners = [poller._runner for poller in self._pollers]
-            watching = [asyncio.ensure_future(self._watch_the_queue(runner)) for runner in runners]
+            watching = [
+                asyncio.ensure_future(watch(runner))
+                for runner in runners
+                for watch in (self._watch_the_queue, self._watch_the_pump)
+            ]
             tasks = [asyncio.ensure_future(self._wait(self._plot(number))) for number in range(self._operations)]
             tasks.append(asyncio.ensure_future(self._submit_many()))
             if self._one_leaves:
@@ -161,6 +166,17 @@ class _Fleet:
                 first, polls, turns = head, 0 if head is None else head.polls, queue._turns
             elif queue._turns - turns > FAIR_TURN:
                 self._report.expect(held=False, otherwise=f"{head.name} starves: {queue._turns - turns} turns")
+
+    async def _watch_the_pump(self, runner: Any) -> None:
+        """While the budget has room for a poll that is due, one is started."""
+        pump, budget, seen, stalled = runner._pump, self._pollers[0].budget, -1, 0
+        while not runner.closed:
+            await asyncio.sleep(0.5)
+            now = self._loop.time()
+            due = max(runner._queue.next_time(now), pump._rests_until, budget.next_time(now, pump)) <= now
+            stalled = stalled + 1 if due and pump._scout is None and pump.polls == seen else 0
+            seen = pump.polls
+            self._report.expect(held=stalled < 4, otherwise=f"{pump} has stood still for two seconds, at {now}")
 
     def _plot(self, number: int) -> Plot:
         dice = random.Random(f"{self._world.seed} {number}")

@@ -1,4 +1,7 @@
-"""Fifty fleets of a thousand operations each, under every kind of fault, checked to the last future."""
+"""Fifty fleets of a thousand operations each, under every kind of fault, checked to the last future.
+
+And many small ones: in a large fleet somebody always wakes up, and who was forgotten is not missed.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from .fleet import run
 from .http2 import Http2Line
 
 OPERATIONS = 1000
+FEW = 6
 
 
 @pytest.mark.behaviour("B2", "B10", "B14", "B16", "B17", "B18", "B19", "B21", "B23", "B28")
@@ -20,6 +24,15 @@ def test_every_promise_holds_in_a_simulated_fleet(seed: int) -> None:
         raise AssertionError(repeat) from error
     assert not report.wrongs, "\n".join([*report.wrongs, repeat])
     assert report.counts["polls"] > 0
+
+
+@pytest.mark.behaviour("B2", "B10", "B18", "B19", "B21", "B23")
+@pytest.mark.parametrize("first", range(0, 300, 30))
+def test_every_promise_holds_where_few_are_waited_for(first: int) -> None:
+    for seed in range(first, first + 30):
+        wrongs = run(seed, FEW).wrongs
+        repeat = f"to repeat it: python -m tests.simulation --seed {seed} --operations {FEW}"
+        assert not wrongs, "\n".join([*wrongs, repeat])
 
 
 @pytest.mark.behaviour("B16", "B17", "B19", "B21", "B23", "B27")
