@@ -40,11 +40,17 @@ class NamePattern:
 
     def __post_init__(self) -> None:
         segments = self.template.split("/")
-        if not all(segments) or "**" in segments[:-1]:
-            raise ValueError(f"not a path template: {self.template!r}")
+        odd = [segment for segment in segments if segment not in ("*", "**") and not _UNRESERVED(segment)]
+        if not all(segments) or "**" in segments[:-1] or odd or "*" not in self.template:
+            raise ValueError(f"not a path template, such as 'projects/*/operations/*': {self.template!r}")
         kinds = {"*": "[^/]+", "**": ".+"}
         regex = "/".join(kinds.get(segment, re.escape(segment)) for segment in segments)
         object.__setattr__(self, "_matches", re.compile(regex, re.DOTALL))
+
+    @property
+    def regex(self) -> str:
+        """The same as a regular expression, to be matched in full."""
+        return self._matches.pattern
 
     def check(self, name: object) -> str:
         """Returns `name` when it is the name of an operation.

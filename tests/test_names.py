@@ -158,7 +158,9 @@ def test_a_template_says_which_names_there_are(template: str, name: str, fits: b
         assert template in refusal(pattern, name).reason
 
 
-@pytest.mark.parametrize("template", ["", "/", "/operations", "operations/", "operations//*", "**/a", "a/**/b"])
+@pytest.mark.parametrize(
+    "template", ["", "/", "/operations", "operations/", "operations//*", "**/a", "a/**/b", "a/{b}/*", "operations"]
+)
 def test_what_is_no_template_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match="not a path template"):
         NamePattern(template)

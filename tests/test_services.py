@@ -179,3 +179,15 @@ def test_a_service_cannot_be_changed() -> None:
 def test_a_part_of_a_wrong_kind_is_named_where_the_service_is_made(part: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"^{part} of a Service must be"):
         dataclasses.replace(EXAMPLE, **{part: value})
+
+
+@pytest.mark.parametrize(
+    "part, value",
+    [
+        *[(part, value) for part in ("name", "version") for value in ("", "/v1/", "a b", "a:b")],
+        *[("origin", value) for value in ("example.com", "https://example.com/v1", "")],
+    ],
+)
+def test_a_part_that_could_be_in_no_url_is_refused_and_named(part: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{part} of a Service"):
+        dataclasses.replace(EXAMPLE, **{part: value})

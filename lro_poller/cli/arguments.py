@@ -6,8 +6,10 @@ Parses and checks values; what they mean together is each command's own business
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from ..services import SERVICES, WORKSPACE_EVENTS
 from ..version import __version__
@@ -101,7 +103,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         raise Complaint("no COMMAND is given")
     if given[0].startswith("operations/"):
         raise Complaint(f"a command comes first: lro-poller wait {given[0]}")
-    return parser.parse_args(given)
+    options, unknown = parser.parse_known_args(given)
+    if unknown:
+        _refuse(options.parser, unknown)
+    return options
+
+
+def _refuse(command: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
+    """Says what the command does not know, with what it does know that is like it."""
+    known = [option for action in command._actions for option in action.option_strings]
+    meant = [close for word in unknown for close in difflib.get_close_matches(word.partition("=")[0], known, 1)]
+    hint = f" (did you mean {', '.join(meant)}?)" if meant else ""
+    command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -194,6 +207,7 @@ def _command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    command.set_defaults(parser=command)
     command.add_argument("--verbose", action="store_true", help="log every poll to standard error")
     return command
 

@@ -6,6 +6,7 @@ Reads before a loop runs, so that Ctrl-C ends a read that waits for a terminal.
 from __future__ import annotations
 
 import io
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -51,9 +52,16 @@ def check_names(names: Iterable[str], pattern: NamePattern) -> None:
     if len(wrong) > _TOLD:
         wrong[_TOLD:] = [f"and {counted(len(wrong) - _TOLD, 'more wrong name')}"]
     if wrong:
-        file = next((fault.name for fault in faults[:_TOLD] if _is_file(str(fault.name))), None)
-        hint = [] if file is None else [f"to read names from a file: - < {file}"]
-        raise Complaint("\n  ".join([*wrong, *hint]))
+        raise Complaint("\n  ".join([*wrong, *_hints([str(fault.name) for fault in faults[:_TOLD]])]))
+
+
+def _hints(wrong: Sequence[str]) -> Iterator[str]:
+    """What whoever wrote these names may have meant."""
+    file = next((name.removeprefix("@") for name in wrong if _is_file(name.removeprefix("@"))), None)
+    if file is not None:
+        yield f"to read names from a file: - < {file}"
+    if any("\0" in name for name in wrong):
+        yield "names are read as UTF-8, one a line; is this UTF-16, or do names end with NUL?"
 
 
 def _lines() -> Iterator[str]:
@@ -82,4 +90,13 @@ def _fault(name: str, pattern: NamePattern) -> InvalidOperationName | None:
         pattern.check(name)
     except InvalidOperationName as error:
         return error
+    several = [
+        part for part in re.split(r"[\s,;]+", name) if part
+    ]  # a name may have such characters, none has been seen
+    if len(several) > 1 and all(_matches(part, pattern) for part in several):
+        return InvalidOperationName(name, "it looks like several; write one a line, or each as an argument of its own")
     return None
+
+
+def _matches(name: str, pattern: NamePattern) -> bool:
+    return re.fullmatch(pattern.regex, name) is not None

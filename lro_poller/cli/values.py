@@ -18,16 +18,15 @@ __all__ = [
     "parse_share",
 ]
 
-_SPAN = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9}(?:\.\d{1,9})?)s?)?", re.ASCII)
+_SPAN = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9}(?:\.\d{1,9})?)s?)?", re.ASCII)
 
 
 def parse_seconds(text: str) -> float:
-    """Seconds of `90`, `90s`, `1.5s`, `5m`, `1h30m`, `250ms`, above zero."""
+    """Seconds of `90`, `90s`, `1.5s`, `5m`, `1h30m`, `2d`, `250ms`, above zero."""
     seconds = _span(text)
     if not seconds > 0:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no time above zero, in words that are read: 90, 90s, 1.5s, 5m, 1h30m"
-        )
+        what = "no time above zero" if seconds <= 0 else "not a time as it is read here"
+        raise argparse.ArgumentTypeError(f"{text!r} is {what}; write 90, 90s, 1.5s, 250ms, 5m, 1h30m or 2d")
     return seconds
 
 
@@ -57,7 +56,7 @@ def parse_service(text: str) -> Service:
 def parse_count(text: str) -> int:
     """A whole number, 1 or more."""
     if not re.fullmatch(r"[1-9]\d{0,8}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above zero")
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 999999999")
     return int(text)
 
 
@@ -83,8 +82,8 @@ def _span(text: str) -> float:
         return int(millis[1]) / 1000
     if not text or not (span := _SPAN.fullmatch(text)):
         return math.nan
-    hours, minutes, rest = span.groups(default="0")
-    return int(hours) * 3600 + int(minutes) * 60 + float(rest)
+    days, hours, minutes, rest = span.groups(default="0")
+    return int(days) * 86400 + int(hours) * 3600 + int(minutes) * 60 + float(rest)
 
 
 def _number(text: str) -> float:

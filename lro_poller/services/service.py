@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ..checks import check_function
 from ..names import NamePattern
 from ..operation import Operation
+from ..origin import check_origin
 
 __all__ = ["Dialect", "Quota", "Service"]
 
@@ -27,6 +30,8 @@ class Quota:
         if self.polls < 1 or not 0 < self.seconds < math.inf:
             raise ValueError(f"a quota must allow at least one poll in a finite time, not {self}")
 
+
+_WORD = re.compile("[0-9A-Za-z_.-]+").fullmatch
 
 _KINDS: dict[str, Any] = {
     "name": str,
@@ -75,15 +80,21 @@ class Service:
         """A part of a wrong kind would be taken for a fault of the first poll.
 
         Raises:
-            TypeError: the message names it.
+            TypeError, ValueError: the message names it.
         """
         for part, kind in _KINDS.items():
             value = getattr(self, part)
             if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
                 shown = kind.__name__ if isinstance(kind, type) else kind
                 raise TypeError(f"{part} of a Service must be of type {shown}, not {value!r}")
-        if not callable(self.dialect):
-            raise TypeError(f"dialect of a Service must be a function, not {self.dialect!r}")
+        check_function("dialect of a Service", self.dialect)
+        for part in ("name", "version"):
+            if not _WORD(value := getattr(self, part)):
+                raise ValueError(f"{part} of a Service must be one word, such as 'run' or 'v2', not {value!r}")
+        try:
+            check_origin(self.origin, allow_http=True)
+        except ValueError as error:
+            raise ValueError(f"origin of a Service: {error}") from None
 
     @property
     def id(self) -> str:

@@ -2,7 +2,8 @@
 
 For tests, demonstrations and benchmarks: the real paths, of v1 and v1beta, which Google's
 own clients can drive, with operations that take their time and polls that go wrong as they
-are scripted or drawn. It needs no credentials and forgets everything when it stops.
+are scripted or drawn. Of any other service it has the operations. It needs no credentials and
+forgets everything when it stops.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import functools
 import json
 import random
 import urllib.parse
@@ -19,13 +21,16 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import backoff
 from aiohttp import web
 from anyio.from_thread import start_blocking_portal
+from google.auth.credentials import AnonymousCredentials
 
-from ..checks import check_whole
+from ..checks import check_part, check_whole
 from ..counting import counted
 from ..engine.schedule import Schedule
-from ..services import WORKSPACE_EVENTS, Quota
+from ..poller import OperationPoller
+from ..services import WORKSPACE_EVENTS, Quota, Service
 from ..status import Code
 from .batch import BATCH_PATH, answer_batch
 from .faults import Fault, error_body
@@ -38,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["Emulator", "RecordedRequest"]
 
 Json = dict[str, Any]
+
+_VERY_OFTEN = functools.partial(backoff.constant, interval=[0.05])
 
 _QUOTA_FAILURE: Json = {
     "@type": "type.googleapis.com/google.rpc.QuotaFailure",
@@ -75,10 +82,11 @@ class Emulator:
             ...
 
     Args:
+        service: Whose operations it has. Of Workspace Events it has the subscriptions too, in both versions.
         port: To listen on, at 127.0.0.1; 0 for a free one.
         seed: What is drawn at random is the same for the same seed.
         duration, error_rate, fault_rate: How operations go that no script is given for; see `Chance`.
-        cancellable: Whether it has operations.cancel. Workspace Events has not; other services have.
+        cancellable: Whether it has operations.cancel; as the service has, unless given.
         quota: How many polls it answers in a sliding window of time; what comes beyond is answered with 429,
             and does not count. None for any number.
         keep_requests: How many of the requests that came last are kept in `requests`; None for all.
@@ -90,13 +98,14 @@ class Emulator:
 
     def __init__(
         self,
+        service: Service = WORKSPACE_EVENTS,
         *,
         port: int = 0,
         seed: int = 0,
         duration: float = 0.0,
         error_rate: float = 0.0,
         fault_rate: float = 0.0,
-        cancellable: bool = False,
+        cancellable: bool | None = None,
         quota: Quota | None = None,
         keep_requests: int | None = None,
         ssl_context: ssl.SSLContext | None = None,
@@ -104,7 +113,8 @@ class Emulator:
         if quota is not None and not isinstance(quota, Quota):
             raise TypeError(f"quota must be a Quota, such as Quota(600, 60), not {quota!r}")
         self._port = check_whole("port", port, 0, 65535)
-        self._cancellable = cancellable
+        self._service = check_part("service", service, Service)
+        self._cancellable = service.cancellable if cancellable is None else cancellable
         self._quota = quota
         self._counted: deque[float] = deque()  # when the polls that count came
         self._keep_requests = None if keep_requests is None else check_whole("keep_requests", keep_requests, 0)
@@ -177,6 +187,17 @@ class Emulator:
     ) -> None:
         self._thread.close()
 
+    def poller(self, **options: Any) -> OperationPoller:
+        """A poller for tests, to be entered: without credentials, and it looks every twentieth of a second.
+
+        Over HTTPS it needs a `transport=` that trusts the certificate.
+
+        Args:
+            options: Of `OperationPoller`, to have it otherwise.
+        """
+        usual = {"credentials": AnonymousCredentials(), "backoff": _VERY_OFTEN}
+        return OperationPoller(self._service, endpoint=self.origin, **{**usual, **options})
+
     # Scripting.
 
     def add_operation(
@@ -193,11 +214,11 @@ class Emulator:
         """Adds an operation that nothing was requested by; returns its name. The rest is as of `Script`.
 
         Raises:
-            InvalidOperationName: no poller could ask for it.
+            InvalidOperationName: no poller of the service could ask for it.
         """
         script = Script(duration, polls, response, error, metadata, faults)
         if name is not None:
-            WORKSPACE_EVENTS.names.check(name)
+            self._service.names.check(name)
         return self._begin(script, name, response=response, metadata={}).name
 
     def plan(self, *scripts: Script) -> None:
@@ -212,18 +233,24 @@ class Emulator:
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[self._middleware])
-        app.router.add_post(BATCH_PATH, answer_batch)
-        for version in ("v1", "v1beta"):
-            app.router.add_post(f"/{version}/subscriptions", self._create)
-            app.router.add_get(f"/{version}/subscriptions", self._list)
-            app.router.add_get(f"/{version}/subscriptions/{{id:[^/]+}}", self._get)
-            app.router.add_patch(f"/{version}/subscriptions/{{id:[^/]+}}", self._patch)
-            app.router.add_delete(f"/{version}/subscriptions/{{id:[^/]+}}", self._delete)
-            app.router.add_post(f"/{version}/subscriptions/{{id:[^/:]+}}:reactivate", self._reactivate)
-            app.router.add_get(f"/{version}/{{name:operations/.+}}", self._get_operation)
+        app.router.add_post(self._service.batch_path or BATCH_PATH, answer_batch)
+        has_subscriptions = self._service.name == WORKSPACE_EVENTS.name
+        for version in ("v1", "v1beta") if has_subscriptions else (self._service.version,):
+            if has_subscriptions:
+                self._add_subscriptions(app.router, version)
+            operation = f"/{version}/{{name:{self._service.names.regex}}}"
+            app.router.add_get(operation, self._get_operation)
             if self._cancellable:
-                app.router.add_post(f"/{version}/{{name:operations/[^:]+}}:cancel", self._cancel_operation)
+                app.router.add_post(f"{operation}:cancel", self._cancel_operation)
         return app
+
+    def _add_subscriptions(self, router: web.UrlDispatcher, version: str) -> None:
+        router.add_post(f"/{version}/subscriptions", self._create)
+        router.add_get(f"/{version}/subscriptions", self._list)
+        router.add_get(f"/{version}/subscriptions/{{id:[^/]+}}", self._get)
+        router.add_patch(f"/{version}/subscriptions/{{id:[^/]+}}", self._patch)
+        router.add_delete(f"/{version}/subscriptions/{{id:[^/]+}}", self._delete)
+        router.add_post(f"/{version}/subscriptions/{{id:[^/:]+}}:reactivate", self._reactivate)
 
     @web.middleware
     async def _middleware(
@@ -290,9 +317,7 @@ class Emulator:
 
     async def _get_operation(self, request: web.Request) -> web.StreamResponse:
         self._count_poll(self._now())
-        operation = self.operations.get(request.match_info["name"])
-        if operation is None:
-            raise ApiError(Code.NOT_FOUND, f"Operation {request.match_info['name']} not found")
+        operation = self._named(request)
         fault = operation.next_fault()
         if fault is not None:
             return await fault.answer(request, _encode(operation.read(self._now())))
@@ -310,11 +335,14 @@ class Emulator:
         self._counted.append(now)
 
     async def _cancel_operation(self, request: web.Request) -> web.Response:
-        operation = self.operations.get(request.match_info["name"])
-        if operation is None:
-            raise ApiError(Code.NOT_FOUND, f"Operation {request.match_info['name']} not found")
-        operation.cancel(self._now())
+        self._named(request).cancel(self._now())
         return web.json_response({})
+
+    def _named(self, request: web.Request) -> ScriptedOperation:
+        name = request.match_info["name"]
+        if name not in self.operations:
+            raise ApiError(Code.NOT_FOUND, f"Operation {name} not found")
+        return self.operations[name]
 
     # Operations.
 
@@ -355,7 +383,7 @@ class Emulator:
         on_end: Callable[[], Json | None] | None = None,
         on_failure: Callable[[], None] | None = None,
     ) -> ScriptedOperation:
-        name = make_name(self._dice) if name is None else name
+        name = make_name(self._service.names.template, self._dice) if name is None else name
         if name in self.operations:
             raise ValueError(f"there is an operation {name} already")
         # Its own dice: what it draws depends on its name and the seed, not on who polls first.

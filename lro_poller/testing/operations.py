@@ -201,6 +201,10 @@ class ScriptedOperation:
         return scripted[max(0, min(self._clean, len(scripted)) - 1)]
 
 
-def make_name(dice: random.Random) -> str:
-    """A name of the kind the service makes: opaque, and safe in a URL."""
-    return "operations/" + base64.urlsafe_b64encode(dice.randbytes(18)).decode()
+def make_name(template: str, dice: random.Random) -> str:
+    """A name of the kind a service makes: opaque at its end, and safe in a URL."""
+    *parents, last = template.split("/")
+    opaque = base64.urlsafe_b64encode(dice.randbytes(18)).decode()
+    return "/".join(
+        [*("emulated" if segment == "*" else segment for segment in parents), opaque if "*" in last else last]
+    )

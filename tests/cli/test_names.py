@@ -57,10 +57,11 @@ def test_comments_are_passed_over(served: Emulator) -> None:
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)
 
 
-def test_the_name_of_a_file_is_told_how_it_is_read(served: Emulator, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mark", ["", "@"])
+def test_the_name_of_a_file_is_told_how_it_is_read(served: Emulator, tmp_path: Path, mark: str) -> None:
     file = tmp_path / "names"
     file.write_text("operations/a\n")
-    done = lro("wait", str(file), *at(served))
+    done = lro("wait", f"{mark}{file}", *at(served))
     assert done.returncode == 2
     assert f"to read names from a file: - < {file}" in done.stderr
 
@@ -69,6 +70,13 @@ def test_names_that_are_no_text(served: Emulator) -> None:
     done = shell(r'printf "operations/\xff\n" | "$@"', "wait", "-", *at(served))
     assert done.returncode == 2
     assert "it contains a character that cannot be printed" in done.stderr
+
+
+@pytest.mark.parametrize("written", [r"o\0p\0\n\0", r"operations/a\0operations/b\0"])
+def test_names_that_are_written_otherwise(served: Emulator, written: str) -> None:
+    done = shell(f'printf "{written}" | "$@"', "wait", "-", *at(served))
+    assert done.returncode == 2
+    assert "names are read as UTF-8, one a line" in done.stderr
 
 
 def test_a_closed_standard_input(served: Emulator) -> None:

@@ -25,6 +25,7 @@ from lro_poller.cli.values import parse_count, parse_duration, parse_port, parse
         (parse_seconds, "1.5s", 1.5),
         (parse_seconds, "5m", 300),
         (parse_seconds, "1h30m", 5400),
+        (parse_seconds, "2d1s", 172_801),
         (parse_seconds, "250ms", 0.25),
         (parse_duration, "0", 0),
         (parse_duration, "0s", 0),

@@ -8,6 +8,7 @@ import http.client
 import json
 import math
 import pydoc
+import re
 import ssl
 import threading
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ import pytest
 import trustme
 from yarl import URL
 
-from lro_poller import InvalidOperationName, OperationPoller, testing
+from lro_poller import Cancelled, InvalidOperationName, NamePattern, OperationPoller, PollError, Service, testing
 from lro_poller.status import Code
 from lro_poller.testing import (
     Chance,
@@ -979,3 +980,45 @@ async def test_an_operation_that_no_poller_could_ask_for_is_refused(emulator: Em
 def test_help_shows_what_there_is() -> None:
     assert set(testing.__all__) <= set(dir(testing))
     assert "class Emulator" in pydoc.plain(pydoc.render_doc(testing))
+
+
+# Other services.
+
+JOBS = Service(
+    "jobs",
+    "v2",
+    "https://jobs.example.com",
+    names=NamePattern("projects/*/locations/*/operations/*"),
+    cancellable=True,
+    batch_path="/batch/jobs/v2",
+)
+
+
+async def test_it_has_the_operations_of_any_service() -> None:
+    async with Emulator(JOBS) as emulator, emulator.poller() as poller:
+        scripted = emulator.add_operation("projects/p/locations/l/operations/o", response={"n": 1})
+        drawn = emulator.add_operation(duration=None)
+        assert re.fullmatch("projects/emulated/locations/emulated/operations/[^/]+", drawn)
+        assert await poller.submit(scripted) == {"n": 1}
+        with pytest.raises(Cancelled):
+            await poller.submit(drawn, deadline=5, at_deadline="cancel_and_wait")
+        assert {request.path.split("/")[1] for request in emulator.requests} == {"v2"}
+        with pytest.raises(InvalidOperationName, match="a name looks like projects/abc/locations/abc/operations/abc"):
+            emulator.add_operation("operations/a")
+        with pytest.raises(PollError, match="HTTP 404: NOT_FOUND: Operation projects/p/locations/l/operations/none"):
+            await poller.get("projects/p/locations/l/operations/none")
+        async with plain_session() as session:
+            for path in ("/v2/subscriptions", "/v1/operations/a", "/v2/operations/a"):
+                async with session.get(emulator.origin + path) as response:
+                    assert (response.status, (await response.json())["error"]["message"]) == (404, f"{path} not found")
+
+
+async def test_its_poller_looks_often_unless_it_is_told_otherwise(emulator: Emulator) -> None:
+    async with emulator.poller() as often, emulator.poller(backoff=None, deadline=60) as seldom:
+        future = often.submit(emulator.add_operation(duration=1))
+        await future
+        assert future.elapsed == pytest.approx(1, abs=0.06)
+        other = seldom.submit(emulator.add_operation(duration=1))
+        await other
+        assert other.elapsed > 1.5
+        assert other.deadline == pytest.approx(other.submitted + 60)
