@@ -5,6 +5,7 @@ A value of a wrong kind would otherwise be found out at the first poll, as a fau
 
 from __future__ import annotations
 
+import datetime
 import inspect
 import math
 import sys
@@ -35,7 +36,8 @@ def check_rate(what: str, value: float) -> float:
 
 def _above_zero(what: str, unit: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise ValueError(f"{what} must be a number of {unit} above 0, not {value!r}")
+        hint = "; it has total_seconds()" if isinstance(value, datetime.timedelta) else ""
+        raise ValueError(f"{what} must be a number of {unit} above 0, not {value!r}{hint}")
     return float(min(value, sys.float_info.max)) if value < math.inf else math.inf
 
 

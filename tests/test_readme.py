@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import io
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp import web
 from google.auth.credentials import AnonymousCredentials
 
 import lro_poller
 from lro_poller import Code
 from lro_poller.testing import Emulator, HttpError
 
+from .conftest import make_poller
+
 README = (Path(__file__).parents[1] / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+RECIPES = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "docs" / "recipes.md").read_text(), re.DOTALL)
 
 
 @pytest.mark.parametrize(
@@ -41,12 +50,117 @@ def test_the_first_example_runs_as_it_stands(
     assert out.startswith(printed) if printed.endswith(" ") else out == printed + "\n"
 
 
-def test_the_example_of_the_emulator_runs_as_it_stands() -> None:
-    head, body = EXAMPLES[3].split("\n\n", 1)
+def run(example: str) -> None:
+    """Runs an example that awaits, whose imports come first."""
+    head, body = example.split("\n\n", 1)
     source = f"{head}\nasync def example():\n" + "".join(f"    {line}\n" for line in body.splitlines())
     scope: dict[str, Any] = {}
     exec(compile(source, "README.md", "exec"), scope)
     asyncio.run(scope["example"]())
+
+
+def test_the_example_of_the_emulator_runs_as_it_stands() -> None:
+    run(EXAMPLES[3])
+
+
+def test_the_example_of_another_service_runs_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = lro_poller.Service("run", "v2", "https://run.googleapis.com", lro_poller.NamePattern("projects/**"))
+    with Emulator(service) as emulator:
+        emulator.add_operation("projects/p/locations/l/operations/o")
+        opened = lro_poller.OperationPoller
+
+        def poller(service: lro_poller.Service) -> lro_poller.OperationPoller:
+            return opened(service, endpoint=emulator.origin, credentials=AnonymousCredentials())
+
+        monkeypatch.setattr(lro_poller, "OperationPoller", poller)
+        run(EXAMPLES[4])
+        assert [request.path for request in emulator.requests] == ["/v2/projects/p/locations/l/operations/o"]
+
+
+async def test_the_batch_can_be_run_again(emulator: Emulator, poller: lro_poller.OperationPoller) -> None:
+    scope: dict[str, Any] = {}
+    exec(compile(RECIPES[0], "recipes.md", "exec"), scope)
+    names = [emulator.add_operation(response={"n": number}) for number in range(3)]
+    names += [emulator.add_operation(error=Code.NOT_FOUND), emulator.add_operation(duration=4000)]
+    outcomes = FileOfLines()
+    await scope["wait_for_the_rest"](poller, names, outcomes)
+    assert {json.loads(line)["name"] for line in outcomes.lines} == set(names[:4])
+    await scope["wait_for_the_rest"](poller, names, outcomes)
+    assert [json.loads(line)["name"] for line in outcomes.lines[4:]] == names[4:]
+
+
+class FileOfLines:
+    """A file in memory: the loop of a test must not block."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def exists(self) -> bool:
+        return bool(self.lines)
+
+    def read_text(self) -> str:
+        return "\n".join(self.lines)
+
+    def write_text(self, text: str) -> None:
+        self.lines = [text]
+
+    @contextlib.contextmanager
+    def open(self, mode: str) -> Iterator[io.StringIO]:
+        written = io.StringIO()
+        yield written
+        self.lines += written.getvalue().splitlines()
+
+
+async def test_the_web_service_answers_whatever_becomes_of_an_operation(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scope: dict[str, Any] = {"__name__": "recipe"}
+    exec(compile(RECIPES[1], "recipes.md", "exec"), scope)
+    opened = lro_poller.OperationPoller
+    monkeypatch.setattr(
+        lro_poller,
+        "OperationPoller",
+        lambda: opened(endpoint=emulator.origin, credentials=AnonymousCredentials()),
+    )
+    emulator.add_operation("operations/fine", response={"n": 1})
+    emulator.add_operation("operations/bad", error=Code.NOT_FOUND)
+    emulator.add_operation("operations/long", duration=40)
+    emulator.add_operation("operations/endless", duration=None)
+    runner = web.AppRunner(scope["app"])
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    base = f"http://127.0.0.1:{runner.addresses[0][1]}/wait"
+
+    async with aiohttp.ClientSession() as session:
+
+        async def ask(path: str, **query: str) -> tuple[int, Any]:
+            async with session.get(f"{base}/{path}", params=query) as response:
+                return response.status, await response.json()
+
+        assert await ask("fine") == (200, {"n": 1})
+        assert (await ask("bad"))[0] == 502
+        status, answer = await ask("long")
+        assert status == 202
+        assert (await ask("long", token=answer["running"]))[0] == 200
+        waiting = asyncio.ensure_future(ask("endless"))
+        await asyncio.sleep(1)
+        await runner.cleanup()
+        status, answer = await waiting
+        assert status == 202
+        assert "operations/endless" in answer["running"]
+
+
+async def test_the_worker_goes_on_where_it_stopped(emulator: Emulator) -> None:
+    scope: dict[str, Any] = {}
+    exec(compile(RECIPES[2], "recipes.md", "exec"), scope)
+    name, file = emulator.add_operation(duration=60, response={"n": 1}), FileOfLines()
+    async with make_poller(emulator.origin) as poller:
+        poller.submit(name)
+        await asyncio.sleep(10)
+        scope["save"](poller, file)
+    async with make_poller(emulator.origin) as poller:
+        (future,) = scope["go_on"](poller, file)
+        assert await future == {"n": 1}
 
 
 @pytest.mark.parametrize("name", ["run", "test"])

@@ -88,6 +88,11 @@ def test_what_is_no_time_is_refused_and_named(what: str, seconds: Any) -> None:
         made(**{what: seconds})
 
 
+def test_a_timedelta_is_told_how_it_becomes_a_number() -> None:
+    with pytest.raises(ValueError, match=r"not datetime\.timedelta\(seconds=5\); it has total_seconds\(\)"):
+        made(deadline=datetime.timedelta(seconds=5))
+
+
 def test_what_is_expected_is_finite() -> None:
     with pytest.raises(ValueError, match="expected must be finite"):
         made(expected=math.inf)
