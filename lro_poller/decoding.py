@@ -50,6 +50,8 @@ def decoder_of(decode: Any) -> Decoder | None:
         return lambda operation: decode.wrap(_parse_protobuf(operation, decode.pb(decode())))
     if decode in _PLAIN_TYPES or _is_msgspec_type(decode):
         return msgspec_decoder(decode)
+    if isinstance(decode, type) and issubclass(decode, tuple):
+        raise TypeError(f"decode must be a type that JSON objects are read into, such as a dataclass, not {decode!r}")
     if not callable(decode):
         raise TypeError(f"decode must be a type or a callable, not {decode!r}")
     check_function("decode", decode)
@@ -119,7 +121,7 @@ def _is_msgspec_type(decode: Any) -> bool:
     if not isinstance(decode, type):
         return hasattr(decode, "__origin__") or isinstance(decode, types.UnionType)  # dict[str, int], A | B
     return (
-        issubclass(decode, (msgspec.Struct, tuple))  # a NamedTuple would take an object for its first field
+        issubclass(decode, msgspec.Struct)
         or dataclasses.is_dataclass(decode)
         or hasattr(decode, "__total__")  # TypedDict
         or hasattr(decode, "__attrs_attrs__")

@@ -229,8 +229,9 @@ class OperationPoller:
                 first polled after a wait.
             deadline: Seconds to wait; None for the poller's own, `math.inf` for as long as it takes.
             backoff: As of the poller, for this operation. While several wait for one operation its polls
-                are shared, and the first who gives a backoff decides; so does the first who gives any of
-                `kind`, `expected` and `progress`.
+                are shared, and the first backoff that is given decides, the poller's own included; so does
+                the first of `kind`, `expected` and `progress`. What a later caller gives counts from the
+                next poll on, and a kind only until the operation was seen running.
             at_deadline: What becomes of an operation that is not done in time: `"leave"` leaves it
                 alone; `"cancel"` asks the service to cancel it; `"cancel_and_wait"` does, and waits on for
                 its outcome, `cancel_grace` seconds at most. For services that have operations.cancel.

@@ -68,6 +68,7 @@ class Runner:
         self.loop = asyncio.get_running_loop()
         self.closed = False
         self._closing = asyncio.Lock()
+        self._closer: asyncio.Task[Any] | None = None
         self._service = service
         self._origin = origin
         self._sender = sender
@@ -99,7 +100,7 @@ class Runner:
             tracker = self._trackers[submission.name] = self._tracker(submission, now)
         elif tracker.operation is None:
             tracker.operation = operation
-        _advise(tracker, terms)
+        _advise(tracker, terms, 0 if new else tracker.sightings)
         until = None if terms.deadline is None else now + terms.deadline
         future: OperationFuture[Any] = OperationFuture(
             self, tracker, terms.decoder, submitted=now, deadline=until, at_deadline=terms.at_deadline
@@ -195,9 +196,12 @@ class Runner:
 
     async def aclose(self) -> None:
         """Ends every future that is pending, every worker, and every connection; who asks again waits for the first."""
+        if self._closer is not None and self._closer is asyncio.current_task():
+            return  # code of the caller's that closing runs
         async with self._closing:
             if self.closed:
                 return
+            self._closer = asyncio.current_task()
             try:
                 await self.errands.finish()
             finally:
@@ -377,10 +381,14 @@ class Runner:
         return ending(tracker.name, tracker.operation, tracker.polls, elapsed, tracker.error, token)
 
 
-def _advise(tracker: Tracker, terms: Terms) -> None:
-    """Takes what a caller says of how to wait for an operation, unless another one who waits for it has said so."""
+def _advise(tracker: Tracker, terms: Terms, before: int) -> None:
+    """Takes what a caller says of how to wait for an operation, unless another one who waits for it has said so.
+
+    Args:
+        before: How many polls found it running before this caller came.
+    """
     if tracker.backoff is None and terms.backoff is not None:
-        tracker.backoff = Generated(terms.backoff)
+        tracker.backoff = Generated(terms.backoff, before)
     if tracker.hints is not None or (terms.kind is None and terms.expected is None and terms.progress is None):
         return
     tracker.hints = Hints(terms.kind, terms.expected, _total(terms.progress))

@@ -234,6 +234,21 @@ async def test_who_closes_while_somebody_does_waits_until_all_is_closed() -> Non
     await first
 
 
+@pytest.mark.behaviour("B21")
+async def test_a_transport_that_closes_its_poller_as_it_is_closed_holds_nothing_up() -> None:
+    class Closing(Scripted):
+        async def aclose(self) -> None:
+            await poller.__aexit__(None, None, None)
+            await super().aclose()
+
+    transport = Closing(lambda name, attempt: done())
+    poller = await open_scripted(transport).__aenter__()
+    began = asyncio.get_running_loop().time()
+    await poller.__aexit__(None, None, None)
+    assert transport.closed
+    assert asyncio.get_running_loop().time() - began < 1
+
+
 class TestEntering:
     @pytest.fixture
     def anyio_backend(self) -> tuple[str, dict[str, Any]]:
@@ -281,12 +296,15 @@ class TestEager:
     @pytest.mark.behaviour("B16")
     async def test_a_connection_that_fails_at_once_is_tried_again(self) -> None:
         loop = asyncio.get_running_loop()
-        transport = Http2Transport("https://255.255.255.255:1")
+        transport = Http2Transport("https://255.255.255.255:1")  # to which no socket connects
         loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+        turns: list[int] = []
         try:
-            for _ in range(2):
+            for number in range(2):
+                loop.call_soon(turns.append, number)
                 with pytest.raises(NoReply, match="no connection to"):
                     await transport.send("GET", "/v1/a", {})
+                assert not turns  # or it did not fail at once, and this shows nothing
                 assert transport._opening is None
             await transport.aclose()
         finally:

@@ -200,6 +200,18 @@ async def test_whoever_joins_tells_what_the_first_did_not_know() -> None:
     assert asked == [0.1, 0.2, 0.3, 0.4]
 
 
+async def test_a_backoff_that_is_given_late_begins_at_its_beginning() -> None:
+    transport = Scripted(lambda _, attempt: running() if attempt < 9 else done())
+    async with open_scripted(transport) as poller:
+        first = poller.submit("operations/a")
+        while first.polls < 6:
+            await asyncio.sleep(0.5)
+        poller.submit("operations/a", backoff=backoff.expo)
+        await first
+    times = transport.times("operations/a")[-3:]
+    assert [round(later - earlier, 1) for earlier, later in itertools.pairwise(times)] == [1, 2]
+
+
 async def test_the_first_backoff_that_is_given_decides() -> None:
     transport = Scripted(lambda _, attempt: running() if attempt < 4 else done())
     async with open_scripted(transport) as poller:

@@ -184,7 +184,7 @@ def test_a_part_of_a_wrong_kind_is_named_where_the_service_is_made(part: str, va
 @pytest.mark.parametrize(
     "part, value",
     [
-        *[(part, value) for part in ("name", "version") for value in ("", "/v1/", "a b", "a:b")],
+        *[(part, value) for part in ("name", "version") for value in ("", "/v1/", "a b", "a:b", "..")],
         *[("origin", value) for value in ("example.com", "https://example.com/v1", "")],
     ],
 )

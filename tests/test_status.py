@@ -321,13 +321,13 @@ def test_the_body_of_an_http_error_is_read_in_both_of_its_shapes(http: int, body
     assert Status.read_http(http, body) == status
 
 
-@pytest.mark.behaviour("B17")
 @pytest.mark.parametrize("code", [0, 5, 16])
 def test_a_code_of_the_proto_is_a_code_and_any_other_number_is_itself(code: int) -> None:
     assert isinstance(Status.read({"code": code}).code, Code)
     assert type(Status.read({"code": code + 90}).code) is int
 
 
+@pytest.mark.behaviour("B17")
 def test_an_http_error_that_calls_itself_ok_has_the_code_of_its_http_status() -> None:
     assert Status.read_http(503, {"error": {"status": "OK"}}).code == Code.UNAVAILABLE
 

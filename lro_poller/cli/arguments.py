@@ -146,7 +146,7 @@ def _add_wait(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--deadline",
         type=parse_seconds,
         metavar="TIME",
-        help="how long to wait for each: 90, 90s, 5m, 1h30m (no limit)",
+        help="how long to wait for each: 90, 90s, 5m, 1h30m, 2d (no limit)",
     )
     _add_service(wait)
     wait.add_argument(

@@ -45,7 +45,7 @@ class Claimant(Protocol):
     """Who takes turns: a poller."""
 
     def nudge(self) -> None:
-        """There may be room for a poll of yours, and you are first in line: take it, or leave the line. Never raises."""
+        """There may be room for a poll of yours, sooner than was said: take it, or leave the line. Never raises."""
 
     @property
     def home(self) -> object:
@@ -109,7 +109,7 @@ class Budget:
         self._paused_until = -math.inf
         self._reserved_until = -math.inf  # turns before that are taken by polls that still wait for them
         self._throttles = 0  # halts in a row without an answer between them
-        self._claimants: set[Claimant] = set()  # who has joined, and was not forgotten
+        self._claimants: dict[Claimant, None] = {}  # who has joined, and was not forgotten, in that order
         self._in_line: dict[Claimant, None] = {}
         # The limit that 429s have set, in polls a second.
         self._ceiling = math.inf
@@ -157,11 +157,11 @@ class Budget:
         """
         if any(other.home is not who.home and not other.is_over() for other in self._claimants):
             raise RuntimeError("the budget is that of an open poller in another event loop; each loop needs its own")
-        self._claimants.add(who)
+        self._claimants[who] = None
 
     def forget(self, who: Claimant) -> None:
         """`who` has left the line, has no poll under way, and will have none."""
-        self._claimants.discard(who)
+        self._claimants.pop(who, None)
 
     def next_time(self, now: float, who: Claimant | None = None) -> float:
         """When the next poll may start; `math.inf` while the cap is reached, or others stand in line before `who`.
@@ -197,7 +197,7 @@ class Budget:
     def _reclaim(self) -> None:
         """Takes back what pollers held that were left behind unclosed in a loop that is closed."""
         for who in [claimant for claimant in self._claimants if claimant.is_over()]:
-            self._claimants.discard(who)
+            del self._claimants[who]
             self._in_line.pop(who, None)
             self.in_flight -= who.in_flight
 
@@ -253,7 +253,10 @@ class Budget:
         if self._throttles and now >= self._paused_until:  # before that, the poll was older than the halt
             self._throttles = 0
             self._turn = max(min(self._turn, now + 1 / self.rate(now)), self._reserved_until)
-            self._nudge()  # the answer may have been another poller's
+            for who in tuple(
+                self._claimants
+            ):  # the answer was one poller's, and all may have set their timers by the halt
+                who.nudge()
 
     def throttled(self, now: float, asked: float) -> None:
         """A poll was answered with 429: nobody polls for `asked` seconds, or for a while of our own.

@@ -36,12 +36,16 @@ class Generated:
 
     The generator is made at the first wait and sent each running operation, as
     `backoff.runtime` expects. One that ends keeps to its last wait.
+
+    Args:
+        before: How many polls found the operation running before this caller came: no wait of theirs is passed over.
     """
 
-    __slots__ = ("_factory", "_generator", "_taken", "_wait")
+    __slots__ = ("_before", "_factory", "_generator", "_taken", "_wait")
 
-    def __init__(self, factory: BackoffFactory) -> None:
+    def __init__(self, factory: BackoffFactory, before: int = 0) -> None:
         self._factory = factory
+        self._before = before
         self._generator: Generator[Any, Any, None] | None = None
         self._taken = 0
         self._wait: float | None = None
@@ -54,9 +58,10 @@ class Generated:
         Raises:
             BackoffError: the generator misbehaved.
         """
+        number = attempt - self._before
         if self._generator is None:
-            self._taken = max(0, attempt - _MOST_TAKEN)
-        while self._taken < attempt:
+            self._taken = max(0, number - _MOST_TAKEN)
+        while self._taken < number:
             self._wait = self._next(operation)
             self._taken += 1
         assert self._wait is not None

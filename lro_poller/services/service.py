@@ -31,7 +31,8 @@ class Quota:
             raise ValueError(f"a quota must allow at least one poll in a finite time, not {self}")
 
 
-_WORD = re.compile("[0-9A-Za-z_.-]+").fullmatch
+_WORD = r"\w[\w.-]*"
+_FORMS = {"name": re.compile(_WORD, re.ASCII), "version": re.compile(f"{_WORD}(?:/{_WORD})*", re.ASCII)}
 
 _KINDS: dict[str, Any] = {
     "name": str,
@@ -52,7 +53,7 @@ class Service:
 
     Attributes:
         name: As in Google's discovery directory, such as `workspaceevents`.
-        version: Such as `v1beta`; the first segment of every path.
+        version: Such as `v1beta`, or `compute/v1`; what every path begins with.
         origin: Scheme and host, such as `https://workspaceevents.googleapis.com`.
         names: Which names its operations have.
         scopes: The OAuth scopes any one of which allows operations.get.
@@ -88,9 +89,9 @@ class Service:
                 shown = kind.__name__ if isinstance(kind, type) else kind
                 raise TypeError(f"{part} of a Service must be of type {shown}, not {value!r}")
         check_function("dialect of a Service", self.dialect)
-        for part in ("name", "version"):
-            if not _WORD(value := getattr(self, part)):
-                raise ValueError(f"{part} of a Service must be one word, such as 'run' or 'v2', not {value!r}")
+        for part, form in _FORMS.items():
+            if not form.fullmatch(value := getattr(self, part)):
+                raise ValueError(f"{part} of a Service must be a word, such as 'run' or 'v2', not {value!r}")
         try:
             check_origin(self.origin, allow_http=True)
         except ValueError as error:

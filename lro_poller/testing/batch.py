@@ -62,7 +62,7 @@ def _request(outer: web.Request, message: Message) -> web.Request:
     target, _, version = rest.rpartition(" ")
     if not (method.isalpha() and target.startswith("/") and version.startswith("HTTP/")):
         raise ValueError("a part is no HTTP request to a path")
-    if target.partition("?")[0] == BATCH_PATH:
+    if target.partition("?")[0] == outer.path:
         raise ValueError("a batch within a batch")
     fields = CIMultiDict((name, value) for name, value in outer.headers.items() if _is_inherited(name))
     fields.update(message.fields)

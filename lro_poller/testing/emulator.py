@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime
 import functools
 import json
@@ -17,7 +18,6 @@ import random
 import urllib.parse
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -61,7 +61,7 @@ _HTTP_OF_CODE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class RecordedRequest:
     """A request as it came: `path` is percent-encoded and without the query."""
 
@@ -113,8 +113,8 @@ class Emulator:
         if quota is not None and not isinstance(quota, Quota):
             raise TypeError(f"quota must be a Quota, such as Quota(600, 60), not {quota!r}")
         self._port = check_whole("port", port, 0, 65535)
-        self._service = check_part("service", service, Service)
-        self._cancellable = service.cancellable if cancellable is None else cancellable
+        check_part("service", service, Service)
+        self._service = service if cancellable is None else dataclasses.replace(service, cancellable=cancellable)
         self._quota = quota
         self._counted: deque[float] = deque()  # when the polls that count came
         self._keep_requests = None if keep_requests is None else check_whole("keep_requests", keep_requests, 0)
@@ -190,13 +190,14 @@ class Emulator:
     def poller(self, **options: Any) -> OperationPoller:
         """A poller for tests, to be entered: without credentials, and it looks every twentieth of a second.
 
-        Over HTTPS it needs a `transport=` that trusts the certificate.
+        Polls that fail are tried again after a second or more, as ever. Over HTTPS it needs a `transport=` that trusts
+        the certificate.
 
         Args:
             options: Of `OperationPoller`, to have it otherwise.
         """
-        usual = {"credentials": AnonymousCredentials(), "backoff": _VERY_OFTEN}
-        return OperationPoller(self._service, endpoint=self.origin, **{**usual, **options})
+        usual = {"endpoint": self.origin, "credentials": AnonymousCredentials(), "backoff": _VERY_OFTEN}
+        return OperationPoller(self._service, **{**usual, **options})
 
     # Scripting.
 
@@ -235,12 +236,12 @@ class Emulator:
         app = web.Application(middlewares=[self._middleware])
         app.router.add_post(self._service.batch_path or BATCH_PATH, answer_batch)
         has_subscriptions = self._service.name == WORKSPACE_EVENTS.name
-        for version in ("v1", "v1beta") if has_subscriptions else (self._service.version,):
+        for version in {"v1", "v1beta", self._service.version} if has_subscriptions else {self._service.version}:
             if has_subscriptions:
                 self._add_subscriptions(app.router, version)
             operation = f"/{version}/{{name:{self._service.names.regex}}}"
             app.router.add_get(operation, self._get_operation)
-            if self._cancellable:
+            if self._service.cancellable:
                 app.router.add_post(f"{operation}:cancel", self._cancel_operation)
         return app
 

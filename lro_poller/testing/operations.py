@@ -202,9 +202,6 @@ class ScriptedOperation:
 
 
 def make_name(template: str, dice: random.Random) -> str:
-    """A name of the kind a service makes: opaque at its end, and safe in a URL."""
-    *parents, last = template.split("/")
-    opaque = base64.urlsafe_b64encode(dice.randbytes(18)).decode()
-    return "/".join(
-        [*("emulated" if segment == "*" else segment for segment in parents), opaque if "*" in last else last]
-    )
+    """A name of the kind a service makes: opaque where the last wildcard is, and safe in a URL."""
+    before, _, after = template.replace("**", "*").rpartition("*")
+    return before.replace("*", "emulated") + base64.urlsafe_b64encode(dice.randbytes(18)).decode() + after

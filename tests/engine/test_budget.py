@@ -296,9 +296,11 @@ def test_after_a_halt_single_polls_probe_until_one_is_answered() -> None:
 
 
 @pytest.mark.behaviour("B18")
-def test_who_stands_in_line_hears_that_a_halt_is_over_from_another_pollers_answer() -> None:
-    budget, other = joined(10, max_rate=50), Poller()
+def test_whoever_waits_hears_that_a_halt_is_over_from_another_pollers_answer() -> None:
+    """In line or not: who had a turn to come has set a timer for it."""
+    budget, other, bystander = joined(10, max_rate=50), Poller(), Poller()
     budget.join(other)
+    budget.join(bystander)
     polls(budget, rate=50, until=5.0)
     budget.throttled(5.0, 0.0)
     start(budget, 6.0)
@@ -307,6 +309,7 @@ def test_who_stands_in_line_hears_that_a_halt_is_over_from_another_pollers_answe
     budget.answered(6.3)
     assert budget.next_time(6.3, other) < later
     assert other.nudges > before
+    assert bystander.nudges == 1
 
 
 @pytest.mark.behaviour("B18")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import http.client
 import json
 import math
@@ -1017,8 +1018,38 @@ async def test_its_poller_looks_often_unless_it_is_told_otherwise(emulator: Emul
     async with emulator.poller() as often, emulator.poller(backoff=None, deadline=60) as seldom:
         future = often.submit(emulator.add_operation(duration=1))
         await future
-        assert future.elapsed == pytest.approx(1, abs=0.06)
+        assert 1 <= future.elapsed < 1.2
         other = seldom.submit(emulator.add_operation(duration=1))
         await other
         assert other.elapsed > 1.5
         assert other.deadline == pytest.approx(other.submitted + 60)
+
+
+@pytest.mark.parametrize("cancellable", [False, True])
+async def test_its_poller_cancels_where_it_can_be_cancelled(cancellable: bool) -> None:
+    async with Emulator(cancellable=cancellable) as emulator, emulator.poller() as poller:
+        name = emulator.add_operation(duration=None)
+        if cancellable:
+            await poller.cancel(name)
+        else:
+            with pytest.raises(ValueError, match=r"no operations\.cancel"):
+                await poller.cancel(name)
+
+
+@pytest.mark.parametrize(
+    "template, name",
+    [
+        ("operations/**", "operations/[^/]{24}"),
+        ("projects/*/operations/*", "projects/emulated/operations/[^/]{24}"),
+        ("projects/*/regions/*/operation", "projects/emulated/regions/[^/]{24}/operation"),
+    ],
+)
+async def test_a_name_it_makes_is_one_of_the_services(template: str, name: str) -> None:
+    service = dataclasses.replace(JOBS, names=NamePattern(template), version="compute/v1")
+    async with Emulator(service) as emulator, emulator.poller() as poller:
+        made = [emulator.add_operation() for _ in range(3)]
+        assert all(re.fullmatch(name, one) for one in made)
+        assert [future.exception() for future in await poller.wait_all(made)] == [None] * 3
+        assert {request.path.rpartition("/" + made[0].split("/")[0])[0] for request in emulator.requests} == {
+            "/compute/v1"
+        }
