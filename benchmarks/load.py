@@ -12,9 +12,14 @@ from .server import Server
 
 __all__ = ["LABELS", "half_throughput", "measure_parked"]
 
-LABELS = {"lro_poller": "lro_poller", "coroutines": "a coroutine an operation", "timers": "loop.call_at, idle"}
+LABELS = {
+    "lro_poller": "lro_poller",
+    "frozen": "lro_poller, gc.freeze()",
+    "coroutines": "a coroutine an operation",
+    "timers": "loop.call_at, idle",
+}
 
-_MOST = {"coroutines": 10**5, "timers": 10**3}
+_MOST = {"frozen": 10**5, "coroutines": 10**5, "timers": 10**3}
 """A million coroutines take gigabytes; more idle timers at the same rate are no later."""
 
 
@@ -25,14 +30,22 @@ def half_throughput(running: Server) -> float:
 
 
 def measure_parked(
-    running: Server, names: Iterable[str], counts: Iterable[int], rate: float, options: Options, *, title: str
+    running: Server,
+    names: Iterable[str],
+    counts: Iterable[int],
+    rate: float,
+    options: Options,
+    *,
+    title: str,
+    seconds: float = 2.0,
+    rounds: int = 2,
 ) -> dict[str, list[Figures]]:
-    """The figures of every name with every count pending, under `"NAME COUNT"`."""
-    seconds = 1.0 if options.quick else 2.0
+    """The figures of every name with every count pending, over `seconds`, under `"NAME COUNT"`."""
+    seconds = 1.0 if options.quick else seconds
 
     def measure(case: str) -> Figures:
         contender, pending = case.split()
         return run_child("parked", contender, running.plain, pending, rate, seconds, server=running)
 
     cases = [f"{name} {count}" for count in counts for name in names if count <= _MOST.get(name, count)]
-    return in_turn(cases, options.rounds_or(2), measure, title=title)
+    return in_turn(cases, options.rounds_or(rounds), measure, title=title)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import random
 import statistics
@@ -133,14 +134,16 @@ async def open_timers(log: _Log, origin: str) -> AsyncIterator[Callable[[str], o
     open_ = False
 
 
-PARKED = {"lro_poller": open_poller, "coroutines": open_coroutines, "timers": open_timers}
-"""Who is compared."""
+PARKED = {"lro_poller": open_poller, "frozen": open_poller, "coroutines": open_coroutines, "timers": open_timers}
+"""Who is compared. `frozen` is the poller in a program that takes what was submitted out of the collector's sight."""
 
 
 async def _measure(contender: str, origin: str, pending: int, rate: float, seconds: float) -> dict[str, float]:
     log = _Log(pending, rate)
     async with PARKED[contender](log, origin) as submit:
         await _submit_all(log, submit, pending)
+        if contender == "frozen":
+            gc.freeze()
         log.late.clear()
         cpu, began = cpu_seconds(), time.perf_counter()
         await asyncio.sleep(seconds)

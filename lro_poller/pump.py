@@ -262,17 +262,16 @@ class Pump:
         if self._closed or self._scout is not None or self._queue.next_time(now) > now or self._rests_until > now:
             self._leave_line()
             return False
-        ready = self._sender.ready(
-            now
-        )  # asked before a turn is taken: code of the caller's runs in there, and may raise
-        if self._closed:  # or close this
+        # Asked before a turn is taken: code of the caller's runs in there, and may raise, close this or cancel what is due.
+        ready = self._sender.ready(now)
+        if self._closed:
             return False
         if not self._budget.admit(now, self):
             self._in_line = True
             return False
         self._in_line = False
         tracker = self._queue.pop(now, short=not self._budget.has_room(now))
-        if tracker is None:  # or cancel what was due
+        if tracker is None:
             self._budget.finish(self)
             return False
         tracker.on(_START)
