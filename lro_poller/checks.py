@@ -59,9 +59,10 @@ def check_function(what: str, value: T) -> T:
     Raises:
         TypeError: it is something else.
     """
-    if not callable(value):
+    function: Any = value
+    if not callable(function):
         raise TypeError(f"{what} must be a function, not {value!r}")
-    called = value if isinstance(value, type) else getattr(value, "__call__", None)  # noqa: B004 - an object may have an async one
+    called = None if isinstance(value, type) else getattr(value, "__call__", None)  # noqa: B004 - an object may have an async one
     if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(called):
         raise TypeError(f"{what} must be a plain function, for nobody would await {value!r}")
     return value

@@ -190,7 +190,7 @@ def read(operation: Operation) -> None:
     assert_type(operation.response, Any)
     assert_type(Code.NOT_FOUND, Literal[Code.NOT_FOUND])
     if operation.error is not None:
-        assert_type(operation.error.code, int)
+        assert_type(operation.error.code, Code | int)
         assert_type(operation.error.code_name, str)
         assert_type(operation.error.details, tuple[Any, ...])
         assert_type(operation.error.retry_delay, float | None)
@@ -201,11 +201,11 @@ def tell(error: LroError) -> None:
         case lro_poller.PermissionDenied():
             assert_type(error.operation, Operation)
         case OperationError():
-            assert_type(error.code, int)
+            assert_type(error.code, Code | int)
             assert_type(error.message, str)
             assert_type(error.status, Status)
         case PollError():
-            assert_type(error.code, int | None)
+            assert_type(error.code, Code | int | None)
             assert_type(error.http_status, int | None)
             assert_type(error.scopes, tuple[str, ...])
         case PollTimeout() | PollerClosed():
