@@ -11,7 +11,7 @@ import sys
 import time
 
 _ALL = ("imports", "memory", "throughput", "lateness", "growth", "overhead", "decision", "cadence")
-"""What a run without a name consists of: some nine minutes on two cores."""
+"""What a run without a name consists of: some ten minutes on two cores."""
 
 _NO_QUICK = ("cadence",)
 """Simulates in place of measuring: it has nothing to try out, and takes no such argument."""
