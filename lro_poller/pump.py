@@ -66,9 +66,7 @@ class _Worker:
         self.task: asyncio.Task[None] | None = None
         self.tracker: Tracker | None = None
         self.began = math.inf  # when its poll was sent; not before there is a token for it
-        self.answer: Answer | Exception | None = (
-            None  # what its poll brought, until that is dealt with; None of one cut
-        )
+        self.answer: Answer | Exception | None = None  # what its poll brought, until that is dealt with
         self.cut = False  # whether its poll was told to stop
         self.turn: asyncio.Future[None] | None = None  # done when it may go on, with what `tracker` says, or end
 

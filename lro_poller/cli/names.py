@@ -90,13 +90,8 @@ def _fault(name: str, pattern: NamePattern) -> InvalidOperationName | None:
         pattern.check(name)
     except InvalidOperationName as error:
         return error
-    several = [
-        part for part in re.split(r"[\s,;]+", name) if part
-    ]  # a name may have such characters, none has been seen
-    if len(several) > 1 and all(_matches(part, pattern) for part in several):
+    # A name may have such characters in it; none of a real service has been seen to.
+    several = [part for part in re.split(r"[\s,;]+", name) if part]
+    if len(several) > 1 and all(re.fullmatch(pattern.regex, part) for part in several):
         return InvalidOperationName(name, "it looks like several; write one a line, or each as an argument of its own")
     return None
-
-
-def _matches(name: str, pattern: NamePattern) -> bool:
-    return re.fullmatch(pattern.regex, name) is not None
