@@ -253,9 +253,8 @@ class Budget:
         if self._throttles and now >= self._paused_until:  # before that, the poll was older than the halt
             self._throttles = 0
             self._turn = max(min(self._turn, now + 1 / self.rate(now)), self._reserved_until)
-            for who in tuple(
-                self._claimants
-            ):  # the answer was one poller's, and all may have set their timers by the halt
+            # The answer was one poller's, and all may have set their timers by the halt.
+            for who in tuple(self._claimants):
                 who.nudge()
 
     def throttled(self, now: float, asked: float) -> None:
