@@ -14,12 +14,11 @@ __all__ = ["LABELS", "half_throughput", "measure_parked"]
 
 LABELS = {
     "lro_poller": "lro_poller",
-    "frozen": "lro_poller, gc.freeze()",
     "coroutines": "a coroutine an operation",
     "timers": "loop.call_at, idle",
 }
 
-_MOST = {"frozen": 10**5, "coroutines": 10**5, "timers": 10**3}
+_MOST = {"coroutines": 10**5, "timers": 10**3}
 """A million coroutines take gigabytes; more idle timers at the same rate are no later."""
 
 

@@ -80,7 +80,11 @@ def _draw_imports(figure: Figure, figures: Any) -> None:
 
 def _draw_lateness(figure: Figure, figures: Any) -> None:
     axes = figure.subplots()
-    rows = {f"{LABELS[name]}, {int(count):,}": figures[case] for case in figures for name, count in [case.split()]}
+    rows = {
+        ", ".join((LABELS[name], f"{int(count):,}", *rate)): figures[case]
+        for case in figures
+        for name, count, *rate in [case.split()]
+    }
     heights = range(len(rows))
     for column, shift, colour in (("p99_ms", 0.2, _SECOND), ("p50_ms", -0.2, _OURS)):
         values = [_median(rounds, column) for rounds in rows.values()]
@@ -89,7 +93,7 @@ def _draw_lateness(figure: Figure, figures: Any) -> None:
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.legend(frameon=False)
-    axes.set_title("how late polls start, ms, at half the throughput", size=9)
+    axes.set_title("how late polls start, ms, at half the throughput, or a quarter", size=9)
 
 
 def _draw_growth(figure: Figure, figures: Any) -> None:

@@ -55,6 +55,10 @@ class Grant(NamedTuple):
     fields: Headers
     secrets: tuple[bytes, ...]
 
+    def __repr__(self) -> str:
+        """Whoever reports a failure with the variables of each frame must not report the token."""
+        return "<Grant>"
+
     def censor(self, reply: Reply) -> Reply:
         """The reply, with what is secret blotted out where a server echoes it: its words end in errors and logs."""
         for secret in self.secrets:

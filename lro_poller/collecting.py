@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,8 +19,9 @@ class Completions:
         self._done: asyncio.Queue[OperationFuture[Any]] = asyncio.Queue()
         self._futures = list(futures)
         self._left = len(self._futures)
+        context = contextvars.copy_context()
         for future in self._futures:
-            future.add_done_callback(self._done.put_nowait)
+            future.add_done_callback(self._done.put_nowait, context=context)
 
     def __del__(self) -> None:
         """Whoever waits again and again for the same futures, a second at a time, must leave nothing on them."""
@@ -43,21 +45,6 @@ class Completions:
 
 async def settled(futures: Iterable[OperationFuture[Any]]) -> None:
     """Returns when every future has an outcome. Looks at none of them, and leaves nothing on them when cancelled."""
-    pending = [future for future in futures if not future.done()]
-    if not pending:
-        return
-    waiter, left = asyncio.get_running_loop().create_future(), len(pending)
-
-    def count(_: OperationFuture[Any]) -> None:
-        nonlocal left
-        left -= 1
-        if not left and not waiter.done():
-            waiter.set_result(None)
-
-    for future in pending:
-        future.add_done_callback(count)
-    try:
-        await waiter
-    finally:
-        for future in pending:
-            future.remove_done_callback(count)
+    for future in futures:  # one after another: whoever has ended meanwhile is passed over
+        if not future.done():
+            await future._wait()

@@ -10,11 +10,10 @@ places is passed on. A caller's own callable is chained whole: what it raises is
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
 import types
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
@@ -25,7 +24,16 @@ from .status import any_type
 
 __all__ = ["Decoder", "decode_response", "decoder_of"]
 
-Decoder: TypeAlias = Callable[[Operation], Any]
+
+class Decoder(msgspec.Struct, gc=False):
+    """What turns a succeeded operation into the value of its future. There may be one for each that is pending.
+
+    The garbage collector does not look at it: a future lets go of it when it ends.
+    """
+
+    read: Callable[[Any, Operation], Any]
+    what: Any
+    """What `read` goes by: a type, or a function of the caller's or of a library's."""
 
 
 def decoder_of(decode: Any) -> Decoder | None:
@@ -41,21 +49,28 @@ def decoder_of(decode: Any) -> Decoder | None:
     """
     if decode is None:
         return None
-    for validate in ("model_validate_json", "validate_json"):  # pydantic, a model and a TypeAdapter
-        if hasattr(decode, validate):
-            return functools.partial(_parse_pydantic, getattr(decode, validate))
-    if hasattr(decode, "DESCRIPTOR"):  # protobuf
-        return lambda operation: _parse_protobuf(operation, decode())
-    if hasattr(decode, "pb") and hasattr(decode, "from_json"):  # proto-plus
-        return lambda operation: decode.wrap(_parse_protobuf(operation, decode.pb(decode())))
-    if decode in _PLAIN_TYPES or _is_msgspec_type(decode):
-        return msgspec_decoder(decode)
+    decoder = _decoder_of_type(decode)
+    if decoder is not None:
+        return decoder
     if isinstance(decode, type) and issubclass(decode, tuple):
         raise TypeError(f"decode must be a type that JSON objects are read into, such as a dataclass, not {decode!r}")
     if not callable(decode):
         raise TypeError(f"decode must be a type or a callable, not {decode!r}")
-    check_function("decode", decode)
-    return lambda operation: decode(operation.response)
+    return Decoder(_call, check_function("decode", decode))
+
+
+def _decoder_of_type(decode: Any) -> Decoder | None:
+    """For a type that a library knows how to read; None for any other, and for a mere callable."""
+    for validate in ("model_validate_json", "validate_json"):  # pydantic, a model and a TypeAdapter
+        if hasattr(decode, validate):
+            return Decoder(_parse_pydantic, getattr(decode, validate))
+    if hasattr(decode, "DESCRIPTOR"):
+        return Decoder(_parse_protobuf, decode)
+    if hasattr(decode, "pb") and hasattr(decode, "from_json"):
+        return Decoder(_parse_proto_plus, decode)
+    if decode in _PLAIN_TYPES:
+        return Decoder(_convert, decode)
+    return Decoder(_parse_typed, msgspec.json.Decoder(decode)) if _is_msgspec_type(decode) else None
 
 
 def decode_response(operation: Operation, decoder: Decoder | None) -> Any:
@@ -67,7 +82,7 @@ def decode_response(operation: Operation, decoder: Decoder | None) -> Any:
     try:
         if decoder is None or operation.raw_response is None:
             return operation.response
-        return decoder(operation)
+        return decoder.read(decoder.what, operation)
     except _UnfitError as error:
         failure, cause = DecodeError(operation, str(error)), None
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
@@ -85,24 +100,24 @@ class _UnfitError(ValueError):
     """The response is not of the type that was asked for, in words that quote nothing of it."""
 
 
-def msgspec_decoder(kind: Any) -> Decoder:
-    read = _reader(kind)
-
-    def decoder(operation: Operation) -> Any:
-        try:
-            return read(operation)
-        except msgspec.MsgspecError as error:
-            reason = re.sub("'[^']*'", "'…'", str(error))
-        raise _UnfitError(reason)
-
-    return decoder
+def _call(function: Callable[[Any], Any], operation: Operation) -> Any:
+    return function(operation.response)
 
 
-def _reader(kind: Any) -> Decoder:
-    if kind in _PLAIN_TYPES:
-        return lambda operation: msgspec.convert(operation.response, kind)
-    decode = msgspec.json.Decoder(kind).decode
-    return lambda operation: decode(operation.raw_response or b"null")
+def _convert(kind: type, operation: Operation) -> Any:
+    return _read_strictly(lambda: msgspec.convert(operation.response, kind))
+
+
+def _parse_typed(decoder: msgspec.json.Decoder[Any], operation: Operation) -> Any:
+    return _read_strictly(lambda: decoder.decode(operation.raw_response or b"null"))
+
+
+def _read_strictly(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except msgspec.MsgspecError as error:
+        reason = re.sub("'[^']*'", "'…'", str(error))
+    raise _UnfitError(reason)
 
 
 def _parse_pydantic(validate: Callable[[bytes | None], Any], operation: Operation) -> Any:
@@ -128,7 +143,15 @@ def _is_msgspec_type(decode: Any) -> bool:
     )
 
 
-def _parse_protobuf(operation: Operation, message: Any) -> Any:
+def _parse_protobuf(kind: Callable[[], Any], operation: Operation) -> Any:
+    return _fill(kind(), operation)
+
+
+def _parse_proto_plus(kind: Any, operation: Operation) -> Any:
+    return kind.wrap(_fill(kind.pb(kind()), operation))
+
+
+def _fill(message: Any, operation: Operation) -> Any:
     from google.protobuf import json_format  # installed: the caller's message class comes from it
 
     value = operation.response

@@ -4,17 +4,22 @@ A future knows how its operation ended and who wants to hear of it. It behaves a
 asyncio's futures do where they have a habit for it, and is not bound to one awaiter:
 each `await` is a waiter of its own, so cancelling one cancels nothing else.
 It decides nothing; its `host`, the runner, tells it what happened.
+
+A future is a record of msgspec's, of which the garbage collector hears only when a field is set to something that
+the collector knows. As long as it is pending and nobody waits in it, its fields hold texts, numbers and records that
+are none of the collector's: a full collection passes over a hundred thousand of them. From its end on, when it may
+hold a traceback that leads back to it, or whatever a decoder made, it is seen as any other object is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import enum
-import math
 from collections.abc import Callable, Generator
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, cast
+
+import msgspec
 
 from .checks import check_function
 from .counting import counted
@@ -28,8 +33,7 @@ __all__ = ["OperationFuture", "Updates", "check_loop"]
 
 T_co = TypeVar("T_co", covariant=True)
 
-
-_Callback: TypeAlias = tuple[Callable[..., object], contextvars.Context]
+_State: TypeAlias = Literal["pending", "succeeded", "failed", "failed and heard of", "cancelled"]
 
 
 class Host(Protocol):
@@ -48,72 +52,47 @@ class Host(Protocol):
         ...
 
 
-class _State(enum.IntEnum):
-    PENDING = 0
-    SUCCEEDED = 1
-    FAILED = 2  # its error has not been looked at
-    FAILED_AND_SEEN = 3
-    CANCELLED = 4
+class _Callback(msgspec.Struct, gc=False, eq=False):
+    function: Callable[..., object]
+    context: contextvars.Context
 
 
-class OperationFuture(Generic[T_co]):
+_Hearer: TypeAlias = "asyncio.Future[None] | _Callback | Updates"
+
+
+class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
     """The outcome of one operation, made by `OperationPoller.submit`.
 
     `await future` gives the response, or raises: an `OperationError` of the operation's own
     code, `PollError`, `PollTimeout`, `DecodeError`, `BackoffError`, `PollerClosed`, or
     `asyncio.CancelledError` after `cancel()`. Any number of tasks may await it, any number
     of times. Not safe to use from another thread than its loop's.
+
+    Attributes:
+        submitted: When it was submitted, in seconds of the loop's clock.
+        deadline: When waiting ends, in seconds of the loop's clock; None for never.
+        at_deadline: What becomes of the operation then.
+        ended: When its outcome was known, in seconds of the loop's clock; None before.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_callbacks",
-        "_decoder",
-        "_host",
-        "_result",
-        "_scheduled",
-        "_state",
-        "_tracker",
-        "_waiters",
-        "_watchers",
-        "at_deadline",
-        "deadline",
-        "ended",
-        "submitted",
-    )
-
-    def __init__(
-        self,
-        host: Host,
-        tracker: Tracker,
-        decoder: Decoder | None,
-        *,
-        submitted: float,
-        deadline: float | None = None,
-        at_deadline: AtDeadline = AtDeadline.LEAVE,
-    ) -> None:
-        self._host = host
-        self._tracker = tracker
-        self._decoder = decoder
-        self._state = _State.PENDING
-        self._result: Any = None
-        self._waiters: list[asyncio.Future[None]] | None = None
-        self._callbacks: list[_Callback] | None = None
-        self._watchers: list[Updates] | None = None
-        self.submitted = submitted
-        """When it was submitted, in seconds of the loop's clock."""
-        self.ended: float | None = None
-        """When its outcome was known, in seconds of the loop's clock; None before."""
-        self.deadline = deadline
-        """When waiting ends, in seconds of the loop's clock; None for never."""
-        self.at_deadline = at_deadline
-        """What becomes of the operation then."""
-        self._scheduled = math.inf
+    _tracker: Tracker
+    _decoder: Decoder | None
+    submitted: float
+    deadline: float | None = None
+    at_deadline: AtDeadline = "leave"
+    ended: float | None = None
+    _state: _State = "pending"
+    _ended_host: Host | None = None  # while it is pending its tracker leads there, out of the collector's sight
+    _result: Any = None
+    _audience: list[_Hearer] | None = None
 
     def __repr__(self) -> str:
-        failed = self._state in (_State.FAILED, _State.FAILED_AND_SEEN)
-        state = _how_it_failed(self._result) if failed else self._state.name.lower()
+        state = _how_it_failed(self._result) if self._failed else self._state
         return f"<OperationFuture {self.name} {state}, {counted(self.polls, 'poll')}>"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """No more than that to rich, which would go through the fields."""
+        return [("name", self.name), ("done", self.done()), ("polls", self.polls)]
 
     # What is known of the operation.
 
@@ -141,7 +120,7 @@ class OperationFuture(Generic[T_co]):
     @property
     def last_poll_error(self) -> PollError | None:
         """Why the last poll failed; None when it did not."""
-        outcome = self._result if self._state in (_State.FAILED, _State.FAILED_AND_SEEN) else None
+        outcome = self._result if self._failed else None
         if isinstance(outcome, PollError):
             return outcome
         return getattr(outcome, "last_poll_error", self._tracker.error)
@@ -160,11 +139,11 @@ class OperationFuture(Generic[T_co]):
 
     def done(self) -> bool:
         """Whether there is an outcome; cancelled counts."""
-        return self._state is not _State.PENDING
+        return self._state != "pending"
 
     def cancelled(self) -> bool:
         """Whether `cancel()` ended it. An operation that was cancelled at the service raises `Cancelled`."""
-        return self._state is _State.CANCELLED
+        return self._state == "cancelled"
 
     def result(self) -> T_co:
         """The response, or raises what the operation came to.
@@ -185,13 +164,13 @@ class OperationFuture(Generic[T_co]):
             asyncio.InvalidStateError: there is no outcome yet.
             asyncio.CancelledError: the future was cancelled.
         """
-        if self._state is _State.PENDING:
+        if self._state == "pending":
             raise asyncio.InvalidStateError(f"{self.name}: no outcome yet")
-        if self._state is _State.CANCELLED:
+        if self._state == "cancelled":
             raise asyncio.CancelledError
-        if self._state is _State.SUCCEEDED:
+        if self._state == "succeeded":
             return None
-        self._state = _State.FAILED_AND_SEEN
+        self._state = "failed and heard of"
         return cast(LroError, self._result)
 
     def cancel(self, msg: object = None) -> bool:
@@ -204,7 +183,7 @@ class OperationFuture(Generic[T_co]):
             return False
         self._check_loop()
         self._host.abandon(self)
-        self._end(_State.CANCELLED, None, self._host.loop.time())
+        self._end("cancelled", None, self._host.loop.time())
         return True
 
     def add_done_callback(
@@ -220,19 +199,20 @@ class OperationFuture(Generic[T_co]):
             TypeError: it is no plain function.
         """
         self._check_loop()
-        entry = (check_function("a callback", callback), contextvars.copy_context() if context is None else context)
+        check_function("a callback", callback)
+        entry = _Callback(callback, contextvars.copy_context() if context is None else context)
         if self.done():
             self._call_soon(entry)
-        elif self._callbacks is None:
-            self._callbacks = [entry]
         else:
-            self._callbacks.append(entry)
+            self._admit(entry)
 
     def remove_done_callback(self, callback: Callable[[OperationFuture[T_co]], object]) -> int:
         """Removes every `callback` that was added; returns how many there were."""
-        before = self._callbacks or []
-        self._callbacks = [entry for entry in before if entry[0] != callback] or None
-        return len(before) - len(self._callbacks or ())
+        audience = self._audience or []
+        gone = [one for one in audience if isinstance(one, _Callback) and one.function == callback]
+        for one in gone:
+            audience.remove(one)
+        return len(gone)
 
     def __await__(self) -> Generator[Any, None, T_co]:
         if not self.done():
@@ -245,13 +225,11 @@ class OperationFuture(Generic[T_co]):
         if asyncio.get_running_loop() is not loop:
             raise RuntimeError(f"{self!r} is awaited in another event loop than its poller's")
         waiter = loop.create_future()
-        self._waiters = self._waiters or []
-        self._waiters.append(waiter)
+        self._admit(waiter)
         try:
             await waiter
         finally:
-            if self._waiters is not None:
-                self._waiters.remove(waiter)
+            self._dismiss(waiter)
 
     # What only operations have.
 
@@ -272,52 +250,75 @@ class OperationFuture(Generic[T_co]):
         if self.done():
             return  # the decoder of another one who waited for it has cancelled this
         if operation.error is not None:
-            self._end(_State.FAILED, OperationError.of(operation), now)
+            self._fail(OperationError.of(operation), now)
             return
-        state, result = _State.SUCCEEDED, None
         try:
-            result = decode_response(operation, self._decoder)
+            value = decode_response(operation, self._decoder)
         except DecodeError as error:
-            state, result = _State.FAILED, error
+            self._fail(error, now)
+            return
         if not self.done():  # a decoder is the caller's code: it may have cancelled this very future
-            self._end(state, result, now)
+            self._end("succeeded", value, now)
 
     def _fail(self, error: LroError, now: float) -> None:
         """Waiting ended with `error`."""
         if self.done():
             return
         # Nobody has to look at what closing did: it is what the caller asked for.
-        self._end(_State.FAILED_AND_SEEN if isinstance(error, PollerClosed) else _State.FAILED, error, now)
+        self._end("failed and heard of" if isinstance(error, PollerClosed) else "failed", error, now)
 
     def _see(self, operation: Operation) -> None:
         """A poll found the operation running."""
-        for watcher in self._watchers or ():
-            watcher._show(operation)
+        for one in self._audience or ():
+            if isinstance(one, Updates):
+                one._show(operation)
 
     def _end(self, state: _State, result: Any, now: float) -> None:
-        self._state, self._result, self.ended = state, result, now
-        waiters, self._waiters = self._waiters, None
-        callbacks, self._callbacks = self._callbacks, None
-        watchers, self._watchers = self._watchers, None
-        self._tracker.watchers -= len(watchers or ())
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
-        for watcher in watchers or ():
-            watcher._finish(self._tracker.operation)
-        for entry in callbacks or ():
-            self._call_soon(entry)
+        self._state, self._result, self.ended, self._decoder = state, result, now, None
+        audience, self._audience = self._audience, None
+        for one in audience or ():
+            match one:
+                case _Callback():
+                    self._call_soon(one)
+                case Updates():
+                    self._tracker.watchers -= 1
+                    one._finish(self._tracker.operation)
+                case _ if not one.done():
+                    one.set_result(None)
+
+    def _admit(self, one: _Hearer) -> None:
+        """`one` hears of the end too, in turn."""
+        if self._audience is None:
+            self._audience = [one]
+        else:
+            self._audience.append(one)
+
+    def _dismiss(self, one: _Hearer) -> bool:
+        """`one` hears of nothing any more; False where it did not anyway."""
+        audience = self._audience or []
+        if one not in audience:
+            return False
+        audience.remove(one)
+        return True
+
+    @property
+    def _failed(self) -> bool:
+        return self._state in ("failed", "failed and heard of")
+
+    @property
+    def _host(self) -> Host:
+        host: Host = self._tracker.owner if self._ended_host is None else self._ended_host
+        return host
 
     def _check_loop(self) -> None:
         if self._host.loop.is_running():
             check_loop(self._host.loop, self)
 
     def _call_soon(self, entry: _Callback) -> None:
-        callback, context = entry
-        self._host.loop.call_soon(_call, callback, self, context=context)
+        self._host.loop.call_soon(_call, entry.function, self, context=entry.context)
 
     def __del__(self) -> None:
-        if getattr(self, "_state", None) is _State.FAILED and not self._host.loop.is_closed():
+        if self._state == "failed" and not self._host.loop.is_closed():
             self._host.loop.call_exception_handler(
                 {"message": f"the outcome of {self.name} was never retrieved", "exception": self._result}
             )
@@ -389,7 +390,7 @@ class Updates:
         if future.done():
             self._over = True
         else:
-            future._watchers = [*(future._watchers or ()), self]
+            future._admit(self)
             future._tracker.watchers += 1
         return self
 
@@ -399,8 +400,7 @@ class Updates:
         self._over = True
         self._wake()  # a reader in another task
         future = self._future
-        if self in (future._watchers or ()):
-            future._watchers = [watcher for watcher in future._watchers or () if watcher is not self] or None
+        if future._dismiss(self):
             future._tracker.watchers -= 1
 
     def __aiter__(self) -> Self:

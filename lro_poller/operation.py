@@ -145,6 +145,10 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
             state = "succeeded"
         return f"<Operation {self.name} {state}>"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """No more than that to rich, which would go through the fields."""
+        return [("name", self.name), ("done", self.done), ("error", self.error)]
+
 
 def _read_wire(body: bytes) -> _Wire:
     try:

@@ -11,7 +11,7 @@ import math
 import random as _random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from . import services
 from .checks import check_credentials, check_function, check_part, check_seconds, check_whole
@@ -38,8 +38,6 @@ __all__ = ["OperationPoller", "WaitOptions"]
 
 T = TypeVar("T")
 
-_AtDeadline: TypeAlias = Literal["leave", "cancel", "cancel_and_wait"]
-
 _Decode: TypeAlias = type[T] | Callable[[Any], T]
 
 
@@ -48,7 +46,7 @@ class WaitOptions(TypedDict, total=False):
 
     deadline: float | None
     backoff: BackoffFactory | None
-    at_deadline: _AtDeadline
+    at_deadline: AtDeadline
     kind: str | None
     expected: float | None
     progress: Progress | None
@@ -214,7 +212,7 @@ class OperationPoller:
         *,
         deadline: float | None = None,
         backoff: BackoffFactory | None = None,
-        at_deadline: _AtDeadline = "leave",
+        at_deadline: AtDeadline = "leave",
         decode: Any = None,
         kind: str | None = None,
         expected: float | None = None,
@@ -402,6 +400,7 @@ class OperationPoller:
         runner = self._running()
         while futures := runner.pending():
             await settled(futures)
+            await asyncio.sleep(0)  # whoever waited for the last of them may submit another
 
     def pending(self) -> list[OperationFuture[Any]]:
         """The futures that have no outcome yet, whoever holds them: also those whose await was cancelled.
@@ -437,7 +436,7 @@ class OperationPoller:
     def _make_terms(self, **options: Any) -> Terms:
         """Checks what a caller asks of one wait."""
         terms = make_terms(self._terms, **options)
-        if terms.at_deadline is not AtDeadline.LEAVE:
+        if terms.at_deadline != "leave":
             self._check_cancellable()
         return terms
 

@@ -32,7 +32,6 @@ from .engine.schedule import Schedule
 from .engine.tracker import Event, Tracker
 from .engine.verdict import Setback, Verdict
 from .errors import PollError
-from .future import OperationFuture
 from .sender import Answer, Sender
 
 __all__ = ["Pump"]
@@ -53,8 +52,12 @@ class Owner(Protocol):
     def settle(self, tracker: Tracker, verdict: Verdict) -> None:
         """A poll of `tracker` brought this. Never raises."""
 
-    def time_out(self, future: OperationFuture[object]) -> None:
-        """The deadline of `future` has passed."""
+    def time_out(self, tracker: Tracker, due: float, most: int) -> int:
+        """Deadlines of those who wait for `tracker` have passed, those up to `due`.
+
+        Returns how many were seen to, `most` at the most; for the others `deadlines` rings again.
+        """
+        ...
 
 
 class _Worker:
@@ -75,7 +78,7 @@ class Pump:
     """Polls what is due in `queue`, and tells when the deadlines in `deadlines` pass."""
 
     def __init__(self, owner: Owner, sender: Sender, budget: Budget, queue: Queue[Tracker]) -> None:
-        self.deadlines: Schedule[OperationFuture[object]] = Schedule()
+        self.deadlines: Schedule[Tracker] = Schedule("_expires")
         self.polls = 0
         self.lateness = 0.0
         """Seconds between the time a poll was due and the time it started, smoothed."""
@@ -190,11 +193,9 @@ class Pump:
         self.deal()  # an outcome that is here was in time
         now = self._loop.time() + _TIMER_SLACK
         try:
-            for _ in range(_DEADLINES_AT_ONCE):
-                future = self.deadlines.pop_due(now)
-                if future is None:
-                    break
-                self._owner.time_out(future)
+            left = _DEADLINES_AT_ONCE
+            while left > 0 and (tracker := self.deadlines.pop_due(now)) is not None:
+                left -= self._owner.time_out(tracker, now, left)
             self._stop_slow_polls(now)
             while self._start_worker():
                 pass

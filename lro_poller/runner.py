@@ -37,7 +37,7 @@ from .sender import Sender
 from .services import Service
 from .stats import Stats
 from .submission import Submission
-from .terms import AtDeadline, Progress, Terms, expected_duration
+from .terms import Progress, Terms, expected_duration
 
 __all__ = ["Runner"]
 
@@ -102,12 +102,10 @@ class Runner:
             tracker.operation = operation
         _advise(tracker, terms, 0 if new else tracker.sightings)
         until = None if terms.deadline is None else now + terms.deadline
-        future: OperationFuture[Any] = OperationFuture(
-            self, tracker, terms.decoder, submitted=now, deadline=until, at_deadline=terms.at_deadline
-        )
-        tracker.join(future)
-        if until is not None:
-            self._pump.deadlines.put(future, until)
+        future: OperationFuture[Any] = OperationFuture(tracker, terms.decoder, now, until, terms.at_deadline)
+        tracker.join(future, self)
+        if until is not None and until < tracker._expires:
+            self._pump.deadlines.put(tracker, until)
         if not new:
             self._planner.look_before(tracker, future, now, self._lead())
         elif operation is None:
@@ -125,7 +123,7 @@ class Runner:
             self._survive(tracker, error, now)
 
     def _tracker(self, submission: Submission, now: float) -> Tracker:
-        tracker = Tracker.start(submission.name, now, PLAIN, self._max_failures)
+        tracker = Tracker.start(submission.name, now, PLAIN)
         if submission.age:
             tracker.began = now - submission.age
         tracker.learns = not submission.resumed
@@ -137,7 +135,7 @@ class Runner:
         tracker = Tracker.start(operation.name, now, PLAIN)
         tracker.operation = operation
         tracker.on(Event.ABANDON)
-        future: OperationFuture[Any] = OperationFuture(self, tracker, terms.decoder, submitted=now)
+        future: OperationFuture[Any] = OperationFuture(tracker, terms.decoder, now, _ended_host=self)
         future._finish(operation, now)
         return future
 
@@ -155,9 +153,8 @@ class Runner:
 
     def abandon(self, future: OperationFuture[Any]) -> None:
         """`future` waits no more; polling goes on only if somebody else does."""
-        self._pump.deadlines.remove(future)
         tracker = future._tracker
-        if not tracker.leave(future) and tracker.state is not State.ENDED:
+        if not self._dismiss(tracker, future) and tracker.state is not State.ENDED:
             self._learner.lost_sight(tracker, self.loop.time())
             self._stop(tracker)
             self._forget(tracker)
@@ -244,15 +241,22 @@ class Runner:
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s: poll %d: %s", tracker.name, tracker.polls, self._describe(tracker, verdict, now))
 
-    def time_out(self, future: OperationFuture[Any]) -> None:
+    def time_out(self, tracker: Tracker, due: float, most: int) -> int:
         """See `pump.Owner`."""
-        now, tracker = self.loop.time(), future._tracker
-        choice, future.at_deadline = future.at_deadline, AtDeadline.LEAVE
-        if choice is not AtDeadline.LEAVE:
+        now = self.loop.time()
+        late = [who for who in tracker.audience() if who.deadline is not None and who.deadline <= due][:most]
+        for who in late:
+            if isinstance(who, OperationFuture) and not who.done():
+                self._time_out(tracker, who, now)
+        self._pump.deadlines.put(tracker, tracker.first_deadline())
+        return len(late)
+
+    def _time_out(self, tracker: Tracker, future: OperationFuture[Any], now: float) -> None:
+        choice, future.at_deadline = future.at_deadline, "leave"
+        if choice != "leave":
             self.errands.cancel_unattended(tracker.name)
-        if choice is AtDeadline.CANCEL_AND_WAIT:
+        if choice == "cancel_and_wait":
             future.deadline = now + self._cancel_grace
-            self._pump.deadlines.put(future, future.deadline)
             self._planner.look_before(tracker, future, now, self._lead())
             return
         error = self._unfinished(PollTimeout, tracker, future, now)
@@ -285,7 +289,7 @@ class Runner:
             logger.warning("%s: a poll failed: %s; polling goes on", verdict.error.name, summary(verdict.error))
 
     def _follow(self, tracker: Tracker, verdict: Verdict, now: float) -> None:
-        match tracker.hear(verdict, now):
+        match tracker.hear(verdict, now, self._max_failures):
             case Effect.PARK:
                 self._planner.park(tracker, now, self._draw(), self._lead())
             case Effect.RETRY:
@@ -309,12 +313,12 @@ class Runner:
         assert tracker.operation is not None
         ending: BaseException | None = None
         for who in tracker.audience():
+            self._dismiss(tracker, who)
             try:
                 who._finish(tracker.operation, now)
             except BaseException as error:
                 ending = error
                 who._fail(_mishap(tracker, error), now)
-            self._dismiss(tracker, who)
         if ending is not None:
             raise ending
 
@@ -365,10 +369,14 @@ class Runner:
             self._dismiss(tracker, who)
         return audience
 
-    def _dismiss(self, tracker: Tracker, who: Listener) -> None:
-        tracker.leave(who)
+    def _dismiss(self, tracker: Tracker, who: Listener) -> bool:
+        """`who` waits no more; whether anybody still does."""
         if isinstance(who, OperationFuture):
-            self._pump.deadlines.remove(who)
+            who._ended_host = self
+        waited_for = tracker.leave(who)
+        if not waited_for:
+            self._pump.deadlines.remove(tracker)
+        return waited_for
 
     def _forget(self, tracker: Tracker) -> None:
         if self._trackers.get(tracker.name) is tracker:

@@ -218,6 +218,10 @@ class Status(msgspec.Struct, frozen=True):
         """Without the details, which are JSON of the service's."""
         return f"<Status {self.code_name}, {counted(len(self.details), 'detail')}>"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """No more than that to rich, which would go through the fields."""
+        return [("code", self.code_name)]
+
     @property
     def code_name(self) -> str:
         """`NOT_FOUND` and the like; `CODE_99` for a number outside google.rpc.Code."""

@@ -7,10 +7,9 @@ an argument.
 from __future__ import annotations
 
 import datetime
-import enum
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from .checks import check_function, check_seconds
 from .decoding import Decoder, decoder_of
@@ -24,12 +23,8 @@ Progress: TypeAlias = Callable[[Operation], float | datetime.timedelta | datetim
 will end, with a time zone; or None where that is not known."""
 
 
-class AtDeadline(enum.Enum):
-    """What becomes of an operation that is not done at its deadline."""
-
-    LEAVE = "leave"
-    CANCEL = "cancel"
-    CANCEL_AND_WAIT = "cancel_and_wait"
+AtDeadline: TypeAlias = Literal["leave", "cancel", "cancel_and_wait"]
+"""What becomes of an operation that is not done at its deadline."""
 
 
 class Terms(NamedTuple):
@@ -46,7 +41,7 @@ class Terms(NamedTuple):
     """
 
     deadline: float | None = None
-    at_deadline: AtDeadline = AtDeadline.LEAVE
+    at_deadline: AtDeadline = "leave"
     backoff: BackoffFactory | None = None
     decoder: Decoder | None = None
     kind: str | None = None
@@ -59,7 +54,7 @@ def make_terms(
     *,
     deadline: float | None = None,
     backoff: BackoffFactory | None = None,
-    at_deadline: str = "leave",
+    at_deadline: AtDeadline = "leave",
     decode: Any = None,
     kind: str | None = None,
     expected: float | None = None,
@@ -76,7 +71,7 @@ def make_terms(
     seconds = defaults.deadline if deadline is None else check_seconds("deadline", deadline)
     return Terms(
         deadline=None if seconds == math.inf else seconds,
-        at_deadline=_choice(at_deadline),
+        at_deadline=_check_choice(at_deadline),
         backoff=defaults.backoff if backoff is None else check_backoff(backoff),
         decoder=decoder_of(decode),
         kind=defaults.kind if kind is None else kind,
@@ -85,12 +80,11 @@ def make_terms(
     )
 
 
-def _choice(at_deadline: str) -> AtDeadline:
-    try:
-        return AtDeadline(at_deadline)
-    except ValueError:
-        choices = ", ".join(repr(choice.value) for choice in AtDeadline)
-        raise ValueError(f"at_deadline must be one of {choices}, not {at_deadline!r}") from None
+def _check_choice(at_deadline: AtDeadline) -> AtDeadline:
+    choices = get_args(AtDeadline)
+    if at_deadline not in choices:
+        raise ValueError(f"at_deadline must be one of {', '.join(map(repr, choices))}, not {at_deadline!r}")
+    return at_deadline
 
 
 def expected_duration(said: object, age: float, wall: datetime.datetime) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -24,6 +25,10 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
 
     def __repr__(self) -> str:
         return f"<Reply {self.status}, {counted(len(self.body), 'byte')}>"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """No more than that to rich, which would go through the fields."""
+        return [("status", self.status)]
 
 
 class Fault(enum.Enum):

@@ -153,9 +153,10 @@ async def test_a_storm_of_looking_now_puts_nobody_off() -> None:
 
 
 @pytest.mark.behaviour("B10", "B24")
-async def test_very_many_deadlines_at_one_instant_leave_the_loop_to_others() -> None:
+@pytest.mark.parametrize("name", ["operations/{}", "operations/a"], ids=["many", "one"])
+async def test_very_many_deadlines_at_one_instant_leave_the_loop_to_others(name: str) -> None:
     async with open_scripted(Scripted(lambda name, attempt: after(999, running())), max_in_flight=1) as poller:
-        futures = [poller.submit(f"operations/{number}", deadline=10) for number in range(20_000)]
+        futures = [poller.submit(name.format(number), deadline=10) for number in range(20_000)]
         await asyncio.sleep(10)
         turns = 0
         while not futures[-1].done():
@@ -211,10 +212,10 @@ async def test_deadlines_of_every_size(deadline: float) -> None:
 
 
 @pytest.mark.behaviour("B10", "B24")
-async def test_deadlines_of_many_callers_of_one_name_cost_no_more_than_of_many_names() -> None:
+async def test_deadlines_of_thousands_of_callers_of_one_name_are_cheap_and_exact() -> None:
     transport = Scripted(lambda name, attempt: running())
     async with open_scripted(transport, backoff=functools.partial(backoff.constant, interval=1)) as poller:
-        futures = [poller.submit(A, deadline=10 + number / 1000) for number in range(5_000)]
+        futures = [poller.submit(A, deadline=10 + number / 1000) for number in range(3_000)]
         began = time.process_time()
         await asyncio.sleep(20)
         assert time.process_time() - began < 3

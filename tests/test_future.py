@@ -59,6 +59,27 @@ async def test_callbacks_run_once_and_one_that_raises_stops_nothing(
     asyncio.get_running_loop().set_exception_handler(None)
 
 
+@pytest.mark.behaviour("B8")
+async def test_who_waits_and_who_is_called_hear_in_the_order_in_which_they_came(
+    emulator: Emulator, poller: OperationPoller
+) -> None:
+    """As with asyncio's futures."""
+    heard: list[int] = []
+
+    async def wait(number: int) -> None:
+        await future
+        heard.append(number)
+
+    future = poller.submit(emulator.add_operation(duration=30))
+    tasks = []
+    for number in range(0, 6, 2):
+        future.add_done_callback(lambda _, number=number: heard.append(number))  # type: ignore[misc]
+        tasks.append(asyncio.ensure_future(wait(number + 1)))
+        await asyncio.sleep(1)
+    await asyncio.wait(tasks)
+    assert heard == [0, 1, 2, 3, 4, 5]
+
+
 @pytest.mark.behaviour("B9")
 async def test_updates_show_each_change_to_the_last(emulator: Emulator, poller: OperationPoller) -> None:
     steps = [{"n": 1}, {"n": 1}, {"n": 2}, {"n": 3}]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import functools
 import gc
+import json
 import weakref
 from collections.abc import Callable, Generator
 from typing import Any
 
+import backoff
 import pytest
 
-from lro_poller import OperationFuture, OperationPoller, PollError, PollTimeout
+from lro_poller import WORKSPACE_EVENTS, OperationFuture, OperationPoller, PollError, PollTimeout
+from lro_poller.engine.tracker import Tracker
 from lro_poller.wire import Fault, NoReply, Reply
 
 from .scripted import Scripted, done, open_scripted, running
@@ -19,6 +24,9 @@ from .scripted import Scripted, done, open_scripted, running
 
 class Held:
     """Something of the caller's."""
+
+    def __init__(self) -> None:
+        self.more: list[Any] = []
 
 
 def unreachable() -> Reply:
@@ -98,3 +106,85 @@ async def test_a_wait_that_is_over_holds_nothing(
     del poller
     gc.collect()
     assert [reference() for reference in references] == [None, None]
+
+
+class Holding(Scripted):
+    futures: tuple[OperationFuture[Any], ...] = ()
+
+
+@dataclasses.dataclass
+class Typed:
+    answer: int
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"deadline": 20},
+        {"deadline": 20, "at_deadline": "cancel_and_wait"},
+        {"decode": Typed},
+        {"decode": lambda response: response},
+        {"backoff": functools.partial(backoff.constant, interval=5)},
+        {"kind": "a kind", "expected": 5.0, "progress": lambda operation: None},
+    ],
+    ids=["bare", "deadline", "cancelled then", "typed", "decoder", "backoff", "hints"],
+)
+async def test_the_collector_does_not_look_at_a_future_that_is_pending(options: dict[str, Any]) -> None:
+    service = dataclasses.replace(WORKSPACE_EVENTS, cancellable=True)
+    async with open_scripted(Scripted(lambda name, attempt: running()), service=service) as poller:
+        futures = [poller.submit("operations/a", **options), poller.submit(json.loads(running().body), **options)]
+        await asyncio.sleep(1)
+        assert [gc.is_tracked(future) for future in futures] == [False, False]
+
+
+async def test_the_collector_does_not_go_through_all_that_are_pending() -> None:
+    async with open_scripted(Scripted(lambda name, attempt: running())) as poller:
+        for number in range(20_000):
+            poller.submit({**json.loads(running().body), "name": f"operations/{number}"}, deadline=3600)
+        await asyncio.sleep(0)
+        gc.collect()
+        held = [one for holder in gc.get_objects() for one in gc.get_referents(holder)]
+        assert sum(isinstance(one, Tracker | OperationFuture) for one in held) < 2_000
+
+
+@pytest.mark.parametrize("way", ["by the value", "by the decoder", "by a callback", "by a callback of two"])
+async def test_a_future_that_leads_back_to_itself_is_freed(way: str) -> None:
+    """It is seen as soon as it may."""
+
+    async def run(poller: OperationPoller) -> weakref.ref[OperationFuture[Any]]:
+        held = Held()
+
+        def hold(value: Any) -> Held:
+            held.more.append(value)
+            return held
+
+        future = poller.submit("operations/a", decode=hold if way in ("by the value", "by the decoder") else None)
+        for _ in range(way.count("two") + way.count("callback")):
+            future.add_done_callback(hold)
+        if way in ("by the value", "by a callback"):
+            await future
+        held.more.append(future)
+        await future
+        return weakref.ref(future)
+
+    async with open_scripted(Scripted(lambda name, attempt: running() if attempt < 3 else done())) as poller:
+        reference = await run(poller)
+        await asyncio.sleep(100)
+        gc.collect()
+        assert reference() is None
+
+
+@pytest.mark.behaviour("B24")
+async def test_a_transport_that_holds_its_futures_is_freed_with_its_poller() -> None:
+    async def run() -> weakref.ref[Holding]:
+        transport = Holding(lambda name, attempt: done() if name == "operations/a" else running())
+        async with open_scripted(transport) as poller:
+            transport.futures = (poller.submit("operations/a"), poller.submit("operations/b"))
+            await transport.futures[0]
+        return weakref.ref(transport)
+
+    reference = await run()
+    await asyncio.sleep(100)
+    gc.collect()
+    assert reference() is None

@@ -138,15 +138,28 @@ async def test_what_an_await_that_was_cancelled_leaves_pending_can_be_found_and_
 
 
 @pytest.mark.behaviour("B21")
-async def test_drain_waits_for_what_is_submitted_meanwhile(emulator: Emulator, poller: OperationPoller) -> None:
+@pytest.mark.parametrize("by_task", [True, False])
+async def test_drain_waits_for_what_is_submitted_meanwhile(
+    emulator: Emulator, poller: OperationPoller, by_task: bool
+) -> None:
     late: list[Any] = []
 
     def submit_another(future: Any) -> None:
         late.append(poller.submit(emulator.add_operation(duration=10)))
 
-    poller.submit(emulator.add_operation(duration=3)).add_done_callback(submit_another)
-    await poller.drain()
+    async def wait_and_submit_another(future: Any) -> None:
+        submit_another(await future)
+
+    future = poller.submit(emulator.add_operation(duration=3))
+    draining = asyncio.ensure_future(poller.drain())
+    await asyncio.sleep(0)  # it waits already: whoever comes now hears of the end after it
+    if by_task:
+        task = asyncio.ensure_future(wait_and_submit_another(future))
+    else:
+        future.add_done_callback(submit_another)
+    await draining
     assert late[0].done()
+    assert not by_task or task.done()
 
 
 async def test_get_is_one_request(emulator: Emulator, poller: OperationPoller) -> None:

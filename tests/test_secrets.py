@@ -7,14 +7,19 @@ import dataclasses
 import json
 import logging
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 from google.auth.credentials import Credentials, TokenState
 from google.auth.exceptions import RefreshError, TransportError
+from rich.pretty import pretty_repr
 
-from lro_poller import WORKSPACE_EVENTS, DecodeError, InvalidOperationName, LroError, PollError
+from lro_poller import WORKSPACE_EVENTS, DecodeError, InvalidOperationName, LroError, NotFound, PollError
+from lro_poller.auth import Grant
+from lro_poller.engine.verdict import Ended
+from lro_poller.sender import Answer
 from lro_poller.wire import Reply
 
 from .scripted import Scripted, done, open_scripted, running
@@ -150,6 +155,24 @@ async def test_a_token_server_that_fails_is_left_alone_for_a_while() -> None:
         assert 1 <= credentials.refreshes <= 3
         for future in futures:
             future.cancel()
+
+
+@pytest.mark.behaviour("B26")
+@pytest.mark.parametrize("show", [repr, pretty_repr])
+async def test_neither_repr_nor_rich_shows_a_token_or_a_body(show: Callable[[object], str]) -> None:
+    """Reporters of errors show the variables of every frame."""
+    status = {"code": 5, "message": SECRET, "details": [{"@type": "type.googleapis.com/x.Y", "z": SECRET}]}
+    reply = done(error=status)
+    async with open_scripted(Scripted(lambda name, attempt: reply)) as poller:
+        future = poller.submit(A)
+        with pytest.raises(NotFound):
+            await asyncio.wait_for(future, 10)
+    assert future.operation is not None
+    grant = Grant({"authorization": SECRET}, (SECRET.encode(),))
+    answer = Answer(Reply(200, {"x": SECRET}, reply.body), grant, 0.0)
+    verdict = Ended(future.operation)
+    for one in (future, future._tracker, future.operation, future.operation.error, reply, grant, answer, verdict):
+        assert SECRET not in show(one)
 
 
 @pytest.mark.behaviour("B20")

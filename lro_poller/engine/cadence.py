@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
 
+import msgspec
+
 from ..errors import BackoffError
 from ..operation import Operation
 from .forecast import Forecast
@@ -31,24 +33,22 @@ _LONGEST_TOLD = 10**15  # of a whole number: Python refuses to write out the lon
 _MOST_TAKEN = 1000  # waits; a generator has long come to its longest by then, and a token may claim any number
 
 
-class Generated:
+class Generated(msgspec.Struct, gc=False, eq=False):
     """The waits of a caller's `backoff` generator, made for one operation.
 
     The generator is made at the first wait and sent each running operation, as
-    `backoff.runtime` expects. One that ends keeps to its last wait.
+    `backoff.runtime` expects. One that ends keeps to its last wait. The garbage collector does not look
+    at this: whoever ends a wait drops it.
 
-    Args:
+    Attributes:
         before: How many polls found the operation running before this caller came: no wait of theirs is passed over.
     """
 
-    __slots__ = ("_before", "_factory", "_generator", "_taken", "_wait")
-
-    def __init__(self, factory: BackoffFactory, before: int = 0) -> None:
-        self._factory = factory
-        self._before = before
-        self._generator: Generator[Any, Any, None] | None = None
-        self._taken = 0
-        self._wait: float | None = None
+    factory: BackoffFactory
+    before: int = 0
+    _generator: Generator[Any, Any, None] | None = None
+    _taken: int = 0
+    _wait: float | None = None
 
     def wait(self, attempt: int, operation: Operation) -> float:
         """Seconds to wait after the poll number `attempt`, from 1, that found `operation` running.
@@ -58,7 +58,7 @@ class Generated:
         Raises:
             BackoffError: the generator misbehaved.
         """
-        number = attempt - self._before
+        number = attempt - self.before
         if self._generator is None:
             self._taken = max(0, number - _MOST_TAKEN)
         while self._taken < number:
@@ -70,7 +70,7 @@ class Generated:
     def _next(self, operation: Operation) -> float:
         try:
             if self._generator is None:
-                self._generator = self._factory()
+                self._generator = self.factory()
                 next(self._generator)  # primes it: the first value means nothing
             value = self._generator.send(operation)
         except StopIteration:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import msgspec
 
@@ -153,9 +153,9 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         not_before: Until when the service asks to be left alone about it.
         operation: As last read; None before the first reply.
         error: Why the last poll failed; None when it did not.
-        max_failures: How many polls in a row may fail; None for any number.
         level: Its place in the queue, -1 while it is not due.
         watchers: How many of its listeners want to see it running.
+        owner: Who keeps it, as long as anybody waits for it.
     """
 
     name: str
@@ -165,7 +165,6 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     seen: float
     due: float
     not_before: float
-    max_failures: int | None = None
     state: State = State.PARKED
     kind: Kind | None = None
     learns: bool = True
@@ -179,8 +178,10 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     operation: Operation | None = None
     error: PollError | None = None
     _scheduled: float = math.inf
+    _expires: float = math.inf
     level: int = -1
     watchers: int = 0
+    owner: Any = None
     _first: Listener | None = None
     _others: dict[Listener, None] | None = None  # most operations have one listener
 
@@ -188,17 +189,18 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     suffix: ClassVar[str] = ""
 
     @classmethod
-    def start(cls, name: str, now: float, forecast: Forecast, max_failures: int | None = None) -> Self:
+    def start(cls, name: str, now: float, forecast: Forecast) -> Self:
         """The record of an operation that is waited for from `now` on."""
-        return cls(name, forecast, now, now, now, now, now, max_failures)
+        return cls(name, forecast, now, now, now, now, now)
 
     def __repr__(self) -> str:
         return f"<Tracker {self.name} {self.state.name.lower()}, {counted(self.polls, 'poll')}>"
 
     # Who waits for it.
 
-    def join(self, who: Listener) -> None:
+    def join(self, who: Listener, owner: object = None) -> None:
         """`who` waits for it too."""
+        self.owner = owner
         if self._first is None:
             self._first = who
         else:
@@ -211,7 +213,14 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
             self._first = None
         elif self._others is not None:
             self._others.pop(who, None)
-        return self._first is not None or bool(self._others)
+        waited_for = self._first is not None or bool(self._others)
+        if not waited_for:
+            self.owner = None
+        return waited_for
+
+    def first_deadline(self) -> float:
+        """The first deadline of those who wait for it; `math.inf` where nobody has one."""
+        return min([who.deadline for who in self.audience() if who.deadline is not None], default=math.inf)
 
     def audience(self) -> tuple[Listener, ...]:
         """Everybody who waits for it."""
@@ -253,8 +262,12 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
             self.polls += 1
         return effect
 
-    def hear(self, verdict: Verdict, now: float) -> Effect:
-        """Takes in what a poll brought at `now`; returns what has to be done."""
+    def hear(self, verdict: Verdict, now: float, max_failures: int | None = None) -> Effect:
+        """Takes in what a poll brought at `now`; returns what has to be done.
+
+        Args:
+            max_failures: How many polls in a row may fail; None for any number.
+        """
         if self.state is _ENDED:
             return _NOTHING
         again, self.renewed = self.renewed, False
@@ -272,7 +285,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
             case Setback():
                 self.failures += 1
                 self.not_before = now + verdict.delay
-                enough = self.max_failures is not None and self.failures > self.max_failures
+                enough = max_failures is not None and self.failures > max_failures
                 return self.on(Event.REFUSED if enough else Event.SETBACK)
             case Unauthorized():
                 self.renewed = True
@@ -300,10 +313,14 @@ class Errand(Tracker, gc=False, eq=False):
     @classmethod
     def once(cls, name: str, now: float) -> Self:
         """A request about an operation, in its turn from `now` on."""
-        errand = cls.start(name, now, PLAIN, max_failures=0)
+        errand = cls.start(name, now, PLAIN)
         errand.learns = False  # it is looked at once: that it ran then says nothing of how long it takes
         errand.watchers = 1
         return errand
+
+    def hear(self, verdict: Verdict, now: float, max_failures: int | None = None) -> Effect:
+        """As of `Tracker.hear`; that it fails is an answer too."""
+        return super().hear(verdict, now, 0)
 
 
 class Cancellation(Errand, gc=False, eq=False):

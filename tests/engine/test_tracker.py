@@ -60,8 +60,8 @@ class Waiter:
     def _fail(self, error: LroError, now: float) -> None: ...
 
 
-def make(max_failures: int | None = None) -> Tracker:
-    return Tracker.start(NAME, 100.0, PLAIN, max_failures)
+def make() -> Tracker:
+    return Tracker.start(NAME, 100.0, PLAIN)
 
 
 def expected(state: State, event: Event) -> tuple[State, Effect]:
@@ -87,12 +87,12 @@ def brought_to(state: State) -> Tracker:
     return tracker
 
 
-def polled(tracker: Tracker, *verdicts: Verdict) -> list[Effect]:
+def polled(tracker: Tracker, *verdicts: Verdict, max_failures: int | None = None) -> list[Effect]:
     """What has to be done after each of these polls."""
     effects = []
     for verdict in verdicts:
         tracker.on(Event.START)
-        effects.append(tracker.hear(verdict, NOW))
+        effects.append(tracker.hear(verdict, NOW, max_failures))
     return effects
 
 
@@ -155,13 +155,13 @@ def test_under_any_order_of_events_the_end_is_final_and_polls_are_counted(events
 @given(verdicts=st.lists(replies, max_size=20), max_failures=st.none() | st.integers(0, 3))
 @MANY
 def test_under_any_order_of_replies_the_counts_are_right(verdicts: list[Verdict], max_failures: int | None) -> None:
-    tracker = make(max_failures)
+    tracker = make()
     heard: list[Verdict] = []
     for verdict in verdicts:
         if tracker.state is State.ENDED:
             break
         tracker.on(Event.START)
-        tracker.hear(verdict, NOW)
+        tracker.hear(verdict, NOW, max_failures)
         heard.append(verdict)
     good = [verdict for verdict in heard if isinstance(verdict, Running | Ended)]
     since = heard[max((at for at, verdict in enumerate(heard) if verdict in good), default=-1) + 1 :]
@@ -194,16 +194,17 @@ def test_without_a_bound_failures_never_end_a_wait() -> None:
 @pytest.mark.behaviour("B16")
 @pytest.mark.parametrize("max_failures", [0, 1, 4])
 def test_more_failures_in_a_row_than_the_bound_end_the_wait(max_failures: int) -> None:
-    tracker = make(max_failures)
-    effects = polled(tracker, *[Setback(ERROR)] * (max_failures + 1))
+    tracker = make()
+    effects = polled(tracker, *[Setback(ERROR)] * (max_failures + 1), max_failures=max_failures)
     assert effects == [Effect.RETRY] * max_failures + [Effect.REJECT]
     assert (tracker.state, tracker.error) == (State.ENDED, ERROR)
 
 
 @pytest.mark.behaviour("B16")
 def test_an_answer_between_failures_starts_the_count_anew() -> None:
-    tracker = make(max_failures=1)
-    effects = polled(tracker, Setback(ERROR), Running(PENDING, 0.0), Setback(ERROR), Running(PENDING, 0.0))
+    tracker = make()
+    verdicts = (Setback(ERROR), Running(PENDING, 0.0), Setback(ERROR), Running(PENDING, 0.0))
+    effects = polled(tracker, *verdicts, max_failures=1)
     assert effects == [Effect.RETRY, Effect.PARK, Effect.RETRY, Effect.PARK]
     assert (tracker.failures, tracker.error) == (0, None)
 
