@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import functools
 import importlib
 import json
@@ -16,7 +17,7 @@ import pytest
 from google.api_core.exceptions import FailedPrecondition, Forbidden, GoogleAPICallError, NotFound
 from google.api_core.future.polling import DEFAULT_POLLING
 from google.auth.credentials import AnonymousCredentials
-from google.protobuf import json_format
+from google.protobuf import json_format, timestamp_pb2
 from googleapiclient import discovery, discovery_cache
 
 import lro_poller
@@ -30,6 +31,7 @@ from lro_poller import (
     PollError,
 )
 from lro_poller.testing import Emulator, HttpError, Script
+from lro_poller.testing.subscriptions import _timestamp
 
 SOON = functools.partial(backoff.constant, interval=[0.02])
 OFTEN = DEFAULT_POLLING.with_delay(initial=0.01, maximum=0.01)
@@ -162,6 +164,14 @@ def test_both_send_the_same_poll(version: str, served: Emulator) -> None:
     assert urllib.parse.unquote(ours.headers[name]) == urllib.parse.unquote(theirs.headers[name])
     parts = [{part.partition("/")[0] for part in poll.headers["x-goog-api-client"].split()} for poll in (ours, theirs)]
     assert {"gl-python", "rest", "gapic"} <= parts[0] & parts[1]
+
+
+@pytest.mark.parametrize("microsecond", [0, 1000, 745000, 745001, 5])
+def test_times_are_written_as_protobuf_writes_them(microsecond: int) -> None:
+    when = datetime.datetime(2026, 11, 27, 7, 35, 56, microsecond, tzinfo=datetime.UTC)
+    stamp = timestamp_pb2.Timestamp()
+    stamp.FromDatetime(when)
+    assert json.dumps(_timestamp(when)) == json_format.MessageToJson(stamp)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -218,4 +218,6 @@ def _invalid(violations: list[Json]) -> ApiError:
 
 
 def _timestamp(when: datetime.datetime) -> str:
-    return when.astimezone(datetime.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    """As the JSON of google.protobuf.Timestamp has it: with no digits of a fraction, or 3, or 6, as many as it takes."""
+    digits = "milliseconds" if when.microsecond and when.microsecond % 1000 == 0 else "auto"
+    return when.astimezone(datetime.UTC).isoformat(timespec=digits).replace("+00:00", "Z")
