@@ -22,7 +22,7 @@ import itertools
 import math
 import operator
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 __all__ = ["Schedule"]
 
@@ -146,7 +146,7 @@ class Schedule(Generic[T]):
 
     def _items(self, tick: int) -> list[T]:
         there = self._far.get(tick)
-        items = there if isinstance(there, list) else [] if there is None else [there]
+        items = cast("list[T]", there if isinstance(there, list) else [] if there is None else [there])
         packs = self._packs.get(tick)
         return items if packs is None else [*itertools.chain.from_iterable(packs), *items]
 
