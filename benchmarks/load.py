@@ -12,11 +12,7 @@ from .server import Server
 
 __all__ = ["LABELS", "half_throughput", "measure_parked"]
 
-LABELS = {
-    "lro_poller": "lro_poller",
-    "coroutines": "a coroutine an operation",
-    "timers": "loop.call_at, idle",
-}
+LABELS = {"lro_poller": "lro_poller", "coroutines": "a coroutine an operation", "timers": "loop.call_at, idle"}
 
 _MOST = {"coroutines": 10**5, "timers": 10**3}
 """A million coroutines take gigabytes; more idle timers at the same rate are no later."""

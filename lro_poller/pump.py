@@ -78,7 +78,7 @@ class Pump:
     """Polls what is due in `queue`, and tells when the deadlines in `deadlines` pass."""
 
     def __init__(self, owner: Owner, sender: Sender, budget: Budget, queue: Queue[Tracker]) -> None:
-        self.deadlines: Schedule[Tracker] = Schedule("_expires")
+        self.deadlines: Schedule[Tracker] = Schedule("expires")
         self.polls = 0
         self.lateness = 0.0
         """Seconds between the time a poll was due and the time it started, smoothed."""

@@ -104,7 +104,7 @@ class Runner:
         until = None if terms.deadline is None else now + terms.deadline
         future: OperationFuture[Any] = OperationFuture(tracker, terms.decoder, now, until, terms.at_deadline)
         tracker.join(future, self)
-        if until is not None and until < tracker._expires:
+        if until is not None and until < tracker.expires:
             self._pump.deadlines.put(tracker, until)
         if not new:
             self._planner.look_before(tracker, future, now, self._lead())

@@ -155,6 +155,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         error: Why the last poll failed; None when it did not.
         level: Its place in the queue, -1 while it is not due.
         watchers: How many of its listeners want to see it running.
+        expires: The first deadline that is watched, `math.inf` for none. Whoever had it may have left.
         owner: Who keeps it, as long as anybody waits for it.
     """
 
@@ -178,7 +179,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     operation: Operation | None = None
     error: PollError | None = None
     _scheduled: float = math.inf
-    _expires: float = math.inf
+    expires: float = math.inf
     level: int = -1
     watchers: int = 0
     owner: Any = None
