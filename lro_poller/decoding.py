@@ -13,7 +13,7 @@ import dataclasses
 import re
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -22,22 +22,34 @@ from .errors import DecodeError
 from .operation import Operation
 from .status import any_type
 
-__all__ = ["Decoder", "decode_response", "decoder_of"]
+__all__ = ["Decoder", "Decoding", "decode_response", "decoding_of"]
 
 
-class Decoder(msgspec.Struct, gc=False):
-    """What turns a succeeded operation into the value of its future. There may be one for each that is pending.
-
-    The garbage collector does not look at it: a future lets go of it when it ends.
-    """
+class Decoding(NamedTuple):
+    """How a succeeded operation becomes the value of its future."""
 
     read: Callable[[Any, Operation], Any]
     what: Any
     """What `read` goes by: a type, or a function of the caller's or of a library's."""
 
 
-def decoder_of(decode: Any) -> Decoder | None:
-    """What turns a succeeded operation into the value of its future.
+class Decoder(msgspec.Struct, gc=False, eq=False):
+    """The decoding of one future.
+
+    The garbage collector does not look at it, for there may be one for each operation that is pending. So the
+    future empties it when it ends: a decoder that raises leaves it in the frames that its traceback leads to.
+    """
+
+    read: Callable[[Any, Operation], Any]
+    what: Any
+
+    def empty(self) -> None:
+        """Lets go of what is the caller's."""
+        self.read, self.what = _spent, None
+
+
+def decoding_of(decode: Any) -> Decoding | None:
+    """How a succeeded operation becomes the value of its future.
 
     Args:
         decode: None for JSON values; a msgspec Struct, dataclass, TypedDict or other type that
@@ -49,31 +61,31 @@ def decoder_of(decode: Any) -> Decoder | None:
     """
     if decode is None:
         return None
-    decoder = _decoder_of_type(decode)
-    if decoder is not None:
-        return decoder
+    decoding = _decoding_of_type(decode)
+    if decoding is not None:
+        return decoding
     if isinstance(decode, type) and issubclass(decode, tuple):
         raise TypeError(f"decode must be a type that JSON objects are read into, such as a dataclass, not {decode!r}")
     if not callable(decode):
         raise TypeError(f"decode must be a type or a callable, not {decode!r}")
-    return Decoder(_call, check_function("decode", decode))
+    return Decoding(_call, check_function("decode", decode))
 
 
-def _decoder_of_type(decode: Any) -> Decoder | None:
+def _decoding_of_type(decode: Any) -> Decoding | None:
     """For a type that a library knows how to read; None for any other, and for a mere callable."""
     for validate in ("model_validate_json", "validate_json"):  # pydantic, a model and a TypeAdapter
         if hasattr(decode, validate):
-            return Decoder(_parse_pydantic, getattr(decode, validate))
+            return Decoding(_parse_pydantic, getattr(decode, validate))
     if hasattr(decode, "DESCRIPTOR"):
-        return Decoder(_parse_protobuf, decode)
+        return Decoding(_parse_protobuf, decode)
     if hasattr(decode, "pb") and hasattr(decode, "from_json"):
-        return Decoder(_parse_proto_plus, decode)
+        return Decoding(_parse_proto_plus, decode)
     if decode in _PLAIN_TYPES:
-        return Decoder(_convert, decode)
-    return Decoder(_parse_typed, msgspec.json.Decoder(decode)) if _is_msgspec_type(decode) else None
+        return Decoding(_convert, decode)
+    return Decoding(_parse_typed, msgspec.json.Decoder(decode)) if _is_msgspec_type(decode) else None
 
 
-def decode_response(operation: Operation, decoder: Decoder | None) -> Any:
+def decode_response(operation: Operation, decoder: Decoding | Decoder | None) -> Any:
     """The value of a succeeded operation; None where it has no response, whatever the decoder.
 
     Raises:
@@ -98,6 +110,10 @@ _PLAIN_TYPES = (Any, bool, bytes, dict, float, frozenset, int, list, set, str, t
 
 class _UnfitError(ValueError):
     """The response is not of the type that was asked for, in words that quote nothing of it."""
+
+
+def _spent(what: Any, operation: Operation) -> Any:
+    raise AssertionError(f"{operation.name} is decoded once, and not by {what}")
 
 
 def _call(function: Callable[[Any], Any], operation: Operation) -> Any:

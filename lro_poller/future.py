@@ -274,7 +274,10 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
                 one._show(operation)
 
     def _end(self, state: _State, result: Any, now: float) -> None:
-        self._state, self._result, self.ended, self._decoder = state, result, now, None
+        self._state, self._result, self.ended = state, result, now
+        decoder, self._decoder = self._decoder, None
+        if decoder is not None:
+            decoder.empty()
         audience, self._audience = self._audience, None
         for one in audience or ():
             match one:

@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from .decoding import Decoder
 from .engine.budget import Budget
 from .engine.cadence import Generated
 from .engine.forecast import PLAIN, Hints, around
@@ -102,7 +103,7 @@ class Runner:
             tracker.operation = operation
         _advise(tracker, terms, 0 if new else tracker.sightings)
         until = None if terms.deadline is None else now + terms.deadline
-        future: OperationFuture[Any] = OperationFuture(tracker, terms.decoder, now, until, terms.at_deadline)
+        future: OperationFuture[Any] = OperationFuture(tracker, _decoder(terms), now, until, terms.at_deadline)
         tracker.join(future, self)
         if until is not None and until < tracker.expires:
             self._pump.deadlines.put(tracker, until)
@@ -135,7 +136,7 @@ class Runner:
         tracker = Tracker.start(operation.name, now, PLAIN)
         tracker.operation = operation
         tracker.on(Event.ABANDON)
-        future: OperationFuture[Any] = OperationFuture(tracker, terms.decoder, now, _ended_host=self)
+        future: OperationFuture[Any] = OperationFuture(tracker, _decoder(terms), now, _ended_host=self)
         future._finish(operation, now)
         return future
 
@@ -387,6 +388,10 @@ class Runner:
         """The error that ends a wait whose operation may still run."""
         elapsed, token = now - who.submitted, self.token(tracker)
         return ending(tracker.name, tracker.operation, tracker.polls, elapsed, tracker.error, token)
+
+
+def _decoder(terms: Terms) -> Decoder | None:
+    return None if terms.decoding is None else Decoder(*terms.decoding)
 
 
 def _advise(tracker: Tracker, terms: Terms, before: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from .checks import check_function, check_seconds
-from .decoding import Decoder, decoder_of
+from .decoding import Decoding, decoding_of
 from .engine.cadence import BackoffFactory, check_backoff
 from .operation import Operation
 
@@ -34,7 +34,7 @@ class Terms(NamedTuple):
         deadline: Seconds; None for as long as it takes.
         at_deadline: What becomes of the operation then.
         backoff: The caller's own waits.
-        decoder: What makes the value of a future.
+        decoding: What makes the value of a future.
         kind: Operations of one kind take equally long; None for what metadata's `@type` says.
         expected: Seconds that the caller expects it to take.
         progress: What reads how far it has come.
@@ -43,7 +43,7 @@ class Terms(NamedTuple):
     deadline: float | None = None
     at_deadline: AtDeadline = "leave"
     backoff: BackoffFactory | None = None
-    decoder: Decoder | None = None
+    decoding: Decoding | None = None
     kind: str | None = None
     expected: float | None = None
     progress: Progress | None = None
@@ -73,7 +73,7 @@ def make_terms(
         deadline=None if seconds == math.inf else seconds,
         at_deadline=_check_choice(at_deadline),
         backoff=defaults.backoff if backoff is None else check_backoff(backoff),
-        decoder=decoder_of(decode),
+        decoding=decoding_of(decode),
         kind=defaults.kind if kind is None else kind,
         expected=None if expected is None else _finite("expected", expected),
         progress=defaults.progress if progress is None else check_function("progress", progress),

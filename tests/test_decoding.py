@@ -15,7 +15,7 @@ from google.apps.events_subscriptions_v1beta import Subscription
 from google.protobuf import duration_pb2, empty_pb2, struct_pb2
 from google.rpc import error_details_pb2
 
-from lro_poller.decoding import decode_response, decoder_of
+from lro_poller.decoding import decode_response, decoding_of
 from lro_poller.errors import DecodeError
 from lro_poller.operation import Operation
 
@@ -68,7 +68,7 @@ def succeeded(response: Any, **fields: Any) -> Operation:
 
 
 def decoded(response: Any, decode: Any) -> Any:
-    return decode_response(succeeded(response), decoder_of(decode))
+    return decode_response(succeeded(response), decoding_of(decode))
 
 
 @pytest.mark.behaviour("B2")
@@ -131,14 +131,14 @@ def test_an_empty_response_is_an_empty_dict(decode: Any) -> None:
 )
 @pytest.mark.parametrize("body", [b'{"done": true}', b'{"done": true, "response": null}'])
 def test_done_without_a_response_is_none_whatever_the_decoder(body: bytes, decode: Any) -> None:
-    assert decode_response(Operation.from_json(NAME, body), decoder_of(decode)) is None
+    assert decode_response(Operation.from_json(NAME, body), decoding_of(decode)) is None
 
 
 def refused(decode: Any, response: Any) -> DecodeError:
     """The error that this response is, which loses nothing and quotes no value."""
     operation = succeeded(response, metadata={"m": 1})
     with pytest.raises(DecodeError) as caught:
-        decode_response(operation, decoder_of(decode))
+        decode_response(operation, decoding_of(decode))
     assert caught.value.operation is operation
     assert json.loads(operation.raw_response or b"") == response
     assert "SECRET" not in str(caught.value)
@@ -212,7 +212,7 @@ def test_a_response_that_is_no_object_is_no_protobuf_message(response: Any) -> N
 def test_a_response_that_is_broken_json_is_an_error_that_loses_nothing(decode: Any, response: bytes) -> None:
     operation = Operation.from_json(NAME, b'{"done":true,"response":' + response + b"}")
     with pytest.raises(DecodeError) as caught:
-        decode_response(operation, decoder_of(decode))
+        decode_response(operation, decoding_of(decode))
     assert caught.value.operation.raw_response == response
 
 
@@ -228,13 +228,13 @@ def test_what_stops_the_program_is_no_decode_error(stop: type[BaseException]) ->
 
 def test_a_named_tuple_which_would_take_the_whole_response_for_its_first_field_is_refused_beforehand() -> None:
     with pytest.raises(TypeError, match=r"such as a dataclass, not <class .*Pair"):
-        decoder_of(Pair)
+        decoding_of(Pair)
 
 
 @pytest.mark.parametrize("decode", [5, "AsStruct", AsDataclass(5), {"n": int}, object(), True])
 def test_what_cannot_decode_is_refused_beforehand(decode: Any) -> None:
     with pytest.raises(TypeError, match="decode must be a type or a callable"):
-        decoder_of(decode)
+        decoding_of(decode)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_a_plain_type_takes_what_is_of_it_and_makes_nothing_else_into_it(decode:
 
 def test_a_type_that_msgspec_cannot_read_is_refused_beforehand() -> None:
     with pytest.raises(TypeError):
-        decoder_of(list[AsStruct | AsDataclass])
+        decoding_of(list[AsStruct | AsDataclass])
 
 
 def test_a_union_of_types_is_told_apart_by_its_tag() -> None:

@@ -15,7 +15,15 @@ from typing import Any
 import backoff
 import pytest
 
-from lro_poller import WORKSPACE_EVENTS, OperationFuture, OperationPoller, PollError, PollTimeout
+from lro_poller import (
+    WORKSPACE_EVENTS,
+    BackoffError,
+    DecodeError,
+    OperationFuture,
+    OperationPoller,
+    PollError,
+    PollTimeout,
+)
 from lro_poller.engine.tracker import Tracker
 from lro_poller.wire import Fault, NoReply, Reply
 
@@ -173,6 +181,46 @@ async def test_a_future_that_leads_back_to_itself_is_freed(way: str) -> None:
         held.more.append(future)
         await future
         return weakref.ref(future)
+
+    async with open_scripted(Scripted(lambda name, attempt: running() if attempt < 3 else done())) as poller:
+        reference = await run(poller)
+        await asyncio.sleep(100)
+        gc.collect()
+        assert reference() is None
+
+
+@pytest.mark.parametrize(
+    "of, ended",
+    [
+        ("its decoder", False),
+        ("its decoder", True),
+        ("a shared decoder", False),
+        ("a shared decoder", True),
+        ("its waits", False),
+    ],
+)
+async def test_what_raises_and_leads_to_its_future_is_freed(of: str, ended: bool) -> None:
+    """Its traceback leads through frames that have records: they are empty by then."""
+
+    async def run(poller: OperationPoller) -> weakref.ref[OperationFuture[Any]]:
+        futures = list[OperationFuture[Any]]()
+
+        def decode(value: Any) -> None:
+            raise ValueError(f"{value} for {len(futures)}")
+
+        def waits() -> Generator[float, Any, None]:
+            yield 0.0
+            raise ValueError(len(futures))
+
+        operation = json.loads((done() if ended else running()).body)
+        if of == "a shared decoder":
+            futures += await poller.wait_all([operation], decode=decode)
+        else:
+            options: dict[str, Any] = {"backoff": waits} if of == "its waits" else {"decode": decode}
+            futures.append(poller.submit(operation, **options))
+        with contextlib.suppress(DecodeError, BackoffError):
+            await futures[0]
+        return weakref.ref(futures[0])
 
     async with open_scripted(Scripted(lambda name, attempt: running() if attempt < 3 else done())) as poller:
         reference = await run(poller)

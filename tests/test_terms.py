@@ -54,7 +54,7 @@ def test_what_is_asked_for_goes_before_the_defaults() -> None:
     terms = made(defaults, deadline=7, backoff=backoff.fibo, kind="", progress=half_way, expected=3, decode=len)
     assert (terms.deadline, terms.backoff) == (7.0, backoff.fibo)
     assert (terms.kind, terms.expected, terms.progress) == ("", 3.0, half_way)
-    assert terms.decoder is not None
+    assert terms.decoding is not None
     assert type(terms.deadline) is float
 
 

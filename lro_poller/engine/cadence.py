@@ -38,7 +38,8 @@ class Generated(msgspec.Struct, gc=False, eq=False):
 
     The generator is made at the first wait and sent each running operation, as
     `backoff.runtime` expects. One that ends keeps to its last wait. The garbage collector does not look
-    at this: whoever ends a wait drops it.
+    at this, so whoever ends a wait empties it: a generator that raises leaves it in the frames that its
+    traceback leads to.
 
     Attributes:
         before: How many polls found the operation running before this caller came: no wait of theirs is passed over.
@@ -67,6 +68,10 @@ class Generated(msgspec.Struct, gc=False, eq=False):
         assert self._wait is not None
         return self._wait
 
+    def empty(self) -> None:
+        """Lets go of what is the caller's."""
+        self.factory, self._generator = _no_waits, None
+
     def _next(self, operation: Operation) -> float:
         try:
             if self._generator is None:
@@ -87,6 +92,10 @@ class Generated(msgspec.Struct, gc=False, eq=False):
             shown = repr(value) if told else f"a value of type {type(value).__name__}"
             raise BackoffError(operation.name, f"gave {shown}; a wait is a finite number of seconds, 0 or more")
         return float(value)
+
+
+def _no_waits() -> Generator[float, Any, None]:
+    yield from ()
 
 
 def check_backoff(factory: BackoffFactory | None) -> BackoffFactory | None:

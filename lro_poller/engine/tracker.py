@@ -245,6 +245,8 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
 
     def let_go(self) -> None:
         """Its wait is over: drops what may hold its future, in a caller's function or an error's traceback."""
+        if self.backoff is not None:
+            self.backoff.empty()
         self.error = self.backoff = self.hints = None
 
     # What happens to it.

@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from lro_poller import DecodeError, Operation, OperationError, PollError
-from lro_poller.decoding import Decoder, decode_response, decoder_of
+from lro_poller.decoding import Decoding, decode_response, decoding_of
 from lro_poller.engine.verdict import MAX_RETRY_AFTER, Ended, Refused, Running, Setback, Unauthorized, judge
 from lro_poller.services import WORKSPACE_EVENTS, Service
 from lro_poller.status import Status
@@ -37,7 +37,12 @@ class _Typed:
     message: str = ""
 
 
-DECODERS: list[Decoder | None] = [None, decoder_of(_Typed), decoder_of(dict[str, int]), decoder_of(lambda value: value)]
+DECODINGS: list[Decoding | None] = [
+    None,
+    decoding_of(_Typed),
+    decoding_of(dict[str, int]),
+    decoding_of(lambda value: value),
+]
 
 
 class Found(AssertionError):
@@ -96,7 +101,7 @@ def _end(operation: Operation) -> str:
         _hold(error.operation is operation and error.metadata == operation.metadata, "a failure carries the operation")
         _explain(error)
         return "Failed"
-    for decoder in DECODERS:
+    for decoder in DECODINGS:
         try:
             decode_response(operation, decoder)
         except DecodeError as error:
