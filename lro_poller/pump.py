@@ -195,7 +195,7 @@ class Pump:
         try:
             left = _DEADLINES_AT_ONCE
             while left > 0 and (tracker := self.deadlines.pop_due(now)) is not None:
-                left -= self._owner.time_out(tracker, now, left)
+                left -= max(1, self._owner.time_out(tracker, now, left))  # nobody: whoever had it has left
             self._stop_slow_polls(now)
             while self._start_worker():
                 pass

@@ -21,12 +21,13 @@ from typing import Any, TypeVar
 from .decoding import Decoder
 from .engine.budget import Budget
 from .engine.cadence import Generated
+from .engine.crowd import Listener
 from .engine.forecast import PLAIN, Hints, around
 from .engine.history import History
 from .engine.learning import Learner
 from .engine.planner import Planner, when_worth
 from .engine.queue import Queue
-from .engine.tracker import Effect, Errand, Event, Listener, State, Tracker
+from .engine.tracker import Effect, Errand, Event, State, Tracker
 from .engine.verdict import Ended, Running, Setback, Verdict
 from .errands import Errands
 from .errors import BackoffError, LroError, PollerClosed, PollError, PollTimeout, summary
@@ -245,19 +246,22 @@ class Runner:
     def time_out(self, tracker: Tracker, due: float, most: int) -> int:
         """See `pump.Owner`."""
         now = self.loop.time()
-        late = [who for who in tracker.audience() if who.deadline is not None and who.deadline <= due][:most]
-        for who in late:
-            if isinstance(who, OperationFuture) and not who.done():
+        seen_to = 0
+        try:
+            while seen_to < most and (who := tracker.late(due)) is not None:
+                assert isinstance(who, OperationFuture)  # errands have no deadline
                 self._time_out(tracker, who, now)
-        self._pump.deadlines.put(tracker, tracker.first_deadline())
-        return len(late)
+                seen_to += 1
+        finally:
+            self._pump.deadlines.put(tracker, tracker.first_deadline())
+        return seen_to
 
     def _time_out(self, tracker: Tracker, future: OperationFuture[Any], now: float) -> None:
         choice, future.at_deadline = future.at_deadline, "leave"
         if choice != "leave":
             self.errands.cancel_unattended(tracker.name)
         if choice == "cancel_and_wait":
-            future.deadline = now + self._cancel_grace
+            tracker.postpone(future, now + self._cancel_grace)
             self._planner.look_before(tracker, future, now, self._lead())
             return
         error = self._unfinished(PollTimeout, tracker, future, now)

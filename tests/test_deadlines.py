@@ -213,11 +213,46 @@ async def test_deadlines_of_every_size(deadline: float) -> None:
 
 @pytest.mark.behaviour("B10", "B24")
 async def test_deadlines_of_thousands_of_callers_of_one_name_are_cheap_and_exact() -> None:
-    transport = Scripted(lambda name, attempt: running())
-    async with open_scripted(transport, backoff=functools.partial(backoff.constant, interval=1)) as poller:
-        futures = [poller.submit(A, deadline=10 + number / 1000) for number in range(3_000)]
+    async with open_scripted(Scripted(lambda name, attempt: after(999, running())), max_in_flight=1) as poller:
+        futures = [poller.submit(A, deadline=10 + number / 1000) for number in range(10_000)]
         began = time.process_time()
-        await asyncio.sleep(20)
-        assert time.process_time() - began < 3
+        await asyncio.sleep(30)
+        assert time.process_time() - began < 1.5
         assert all(isinstance(future.exception(), PollTimeout) for future in futures)
         assert max(future.elapsed - 10 - number / 1000 for number, future in enumerate(futures)) < 1e-3
+
+
+@pytest.mark.behaviour("B24")
+async def test_very_many_deadlines_of_who_has_left_leave_the_loop_to_others() -> None:
+    async with open_scripted(Scripted(lambda name, attempt: after(999, running())), max_in_flight=1) as poller:
+        for number in range(2_000):
+            name = f"operations/{number}"
+            left, _ = poller.submit(name, deadline=10), poller.submit(name)
+            left.cancel()
+        pump = poller._runner._pump  # type: ignore[union-attr]  # nothing else tells of deadlines that are nobody's
+        await asyncio.sleep(10)
+        turns = 0
+        while len(pump.deadlines):
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns >= 2_000 / 500
+
+
+@pytest.mark.behaviour("B10", "B24")
+async def test_a_deadline_that_cannot_be_seen_to_holds_up_no_other() -> None:
+    async with open_scripted(Scripted(lambda name, attempt: running()), service=CANCELLABLE) as poller:
+        options = [{"deadline": 10, "at_deadline": "cancel"}, {"deadline": 11}, {"deadline": 12}]
+        futures = [poller.submit(A, **one) for one in options]
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: None)
+
+        def refuse(loop: Any, coroutine: Any, **options: Any) -> Any:
+            coroutine.close()
+            raise MemoryError
+
+        await asyncio.sleep(9.99)
+        loop.set_task_factory(refuse)
+        loop.call_at(loop.time() + 0.02, loop.set_task_factory, None)
+        await asyncio.sleep(5)
+        assert [round(future.elapsed) for future in futures] == [10, 11, 12]
+        assert all(isinstance(future.exception(), PollTimeout) for future in futures)

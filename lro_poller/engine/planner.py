@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from .budget import Budget
 from .cadence import jittered, wait_by
+from .crowd import Listener
 from .learning import Learner
 from .queue import Queue
 from .retry import retry_wait
-from .tracker import Listener, State, Tracker, latest_look
+from .tracker import State, Tracker, latest_look
 
 __all__ = ["Planner", "when_worth"]
 

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
 
 from ..counting import counted
-from ..errors import LroError, PollError
+from ..errors import PollError
 from ..operation import Operation
 from .cadence import Generated
+from .crowd import Crowd, Listener
 from .forecast import PLAIN, Forecast, Hints
 from .history import Kind
 from .verdict import Ended, Running, Setback, Unauthorized, Verdict
@@ -115,17 +116,6 @@ _LARGEST_LEAD = 0.1  # of a wait: however slow the service is, a last poll is no
 _LOOKS_APART = 0.02  # seconds between two last polls, at the least
 
 
-class Listener(Protocol):
-    """Who waits for an operation: since when and until when, in seconds of the tracker's clock."""
-
-    submitted: float
-    deadline: float | None
-
-    def _see(self, operation: Operation) -> None: ...
-    def _finish(self, operation: Operation, now: float) -> None: ...
-    def _fail(self, error: LroError, now: float) -> None: ...
-
-
 class Tracker(msgspec.Struct, gc=False, eq=False):
     """The record of one operation that is being waited for. Times are seconds of one monotonic clock.
 
@@ -183,8 +173,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     level: int = -1
     watchers: int = 0
     owner: Any = None
-    _first: Listener | None = None
-    _others: dict[Listener, None] | None = None  # most operations have one listener
+    _audience: Listener | Crowd | None = None  # most operations have one listener
 
     method: ClassVar[str] = "GET"
     suffix: ClassVar[str] = ""
@@ -202,31 +191,51 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     def join(self, who: Listener, owner: object = None) -> None:
         """`who` waits for it too."""
         self.owner = owner
-        if self._first is None:
-            self._first = who
-        else:
-            self._others = self._others or {}
-            self._others[who] = None
+        there = self._audience
+        if there is None:
+            self._audience = who
+            return
+        if not isinstance(there, Crowd):
+            self._audience, first = Crowd(), there
+            self._audience.join(first)
+            there = self._audience
+        there.join(who)
 
     def leave(self, who: Listener) -> bool:
         """`who` waits no more; whether anybody still does."""
-        if self._first is who:
-            self._first = None
-        elif self._others is not None:
-            self._others.pop(who, None)
-        waited_for = self._first is not None or bool(self._others)
-        if not waited_for:
-            self.owner = None
-        return waited_for
+        there = self._audience
+        if isinstance(there, Crowd):
+            there.leave(who)
+        if there is who or not there:
+            self._audience = self.owner = None
+        return self._audience is not None
+
+    def postpone(self, who: Listener, until: float) -> None:
+        """`who`, who waits for it, does so until then."""
+        who.deadline = until
+        if isinstance(self._audience, Crowd):
+            self._audience.watch(who)
 
     def first_deadline(self) -> float:
         """The first deadline of those who wait for it; `math.inf` where nobody has one."""
-        return min([who.deadline for who in self.audience() if who.deadline is not None], default=math.inf)
+        there = self._audience
+        if isinstance(there, Crowd):
+            return there.first_deadline()
+        return math.inf if there is None or there.deadline is None else there.deadline
+
+    def late(self, due: float) -> Listener | None:
+        """Who of those that wait for it has the first deadline, if that is at `due` or before."""
+        there = self._audience
+        if isinstance(there, Crowd):
+            return there.late(due)
+        return there if self.first_deadline() <= due else None
 
     def audience(self) -> tuple[Listener, ...]:
         """Everybody who waits for it."""
-        first = () if self._first is None else (self._first,)
-        return (*first, *self._others) if self._others else first
+        there = self._audience
+        if isinstance(there, Crowd):
+            return there.audience()
+        return () if there is None else (there,)
 
     def last_look(self, now: float, lead: float) -> float:
         """When the last poll has to start that is to end before the first deadline that still allows one.
@@ -237,8 +246,9 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         Args:
             lead: As of `latest_look`.
         """
-        if self._others is None:
-            look = math.inf if self._first is None else latest_look(self._first, lead)
+        there = self._audience
+        if not isinstance(there, Crowd):
+            look = math.inf if there is None else latest_look(there, lead)
             return look if look > now + _LOOKS_APART else math.inf
         looks = (latest_look(who, lead) for who in self.audience())
         return min((look for look in looks if look > now + _LOOKS_APART), default=math.inf)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import tracemalloc
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -313,22 +316,68 @@ def test_what_is_kept_for_a_last_look_is_a_tenth_of_the_wait_at_the_most(
     assert kept == pytest.approx(min(lead, span / 10), rel=0.01, abs=1e-9)
 
 
-@pytest.mark.behaviour("B7", "B20")
-@given(script=st.lists(st.tuples(st.booleans(), st.integers(0, 4)), max_size=30))
+doings = st.sampled_from(["join", "join", "leave", "postpone", "late"])
+moments = st.none() | st.integers(0, 9).map(float)
+
+
+@pytest.mark.behaviour("B7", "B10", "B20")
+@given(script=st.lists(st.tuples(doings, st.integers(0, 4), moments), max_size=40))
 @MANY
-def test_whoever_joins_is_in_the_audience_until_leaving(script: list[tuple[bool, int]]) -> None:
+def test_whoever_joins_is_in_the_audience_until_leaving_and_is_late_in_turn(
+    script: list[tuple[str, int, float | None]],
+) -> None:
     tracker, waiters = make(), [Waiter() for _ in range(5)]
     there: list[Waiter] = []
-    for joins, number in script:
+    for does, number, moment in script:
         who = waiters[number]
-        if not joins:
-            there = [other for other in there if other is not who]
-            assert tracker.leave(who) is bool(there)
-        elif who not in there:
-            there.append(who)
-            tracker.join(who)
-        assert sorted(map(id, tracker.audience())) == sorted(map(id, there))
-    assert set(tracker.audience()) == set(there)
+        match does:
+            case "leave":
+                there = [other for other in there if other is not who]
+                assert tracker.leave(who) is bool(there)
+            case "join" if who not in there:
+                there.append(who)
+                who.deadline = moment
+                tracker.join(who, "owner")
+            case "postpone" if who in there and moment is not None:
+                for _ in range(30):  # as often as it takes to be swept
+                    tracker.postpone(who, moment + 1)
+                tracker.postpone(who, moment)
+            case "late" if moment is not None:
+                late = tracker.late(moment)
+                first = min((other.deadline for other in there if other.deadline is not None), default=math.inf)
+                assert (late is None) is (first > moment)
+                assert late is None or (late in there and late.deadline == first)
+        assert tracker.audience() == tuple(there), "in the order in which they came"
+        assert tracker.owner == ("owner" if there else None)
+        deadlines = [other.deadline for other in there if other.deadline is not None]
+        assert tracker.first_deadline() == min(deadlines, default=math.inf)
+
+
+@pytest.mark.behaviour("B24")
+def test_whoever_has_left_is_let_go_though_others_wait() -> None:
+    tracker, waiters = make(), [Waiter(float(number)) for number in range(1000)]
+    for waiter in waiters:
+        tracker.join(waiter)
+    alive = [weakref.ref(waiter) for waiter in waiters]
+    for waiter in waiters[1:]:
+        tracker.leave(waiter)
+    del waiters, waiter
+    gc.collect()
+    assert sum(one() is not None for one in alive) == 1
+
+
+@pytest.mark.behaviour("B24")
+def test_deadlines_that_are_taken_and_given_up_for_ever_cost_no_memory() -> None:
+    tracker = make()
+    tracker.join(Waiter(5.0))
+    tracemalloc.start()
+    for number in range(20_000):
+        waiter = Waiter(10.0 + number)
+        tracker.join(waiter)
+        tracker.leave(waiter)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < 20_000
 
 
 @pytest.mark.behaviour("B14")

@@ -1,0 +1,91 @@
+"""Who waits for one operation, where they are several.
+
+Decides in which order they hear of it, which is that in which they came, and whose deadline is next. Of thousands
+each has a deadline of its own, so that going through all of them at each would cost their number squared.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from typing import Protocol
+
+from ..errors import LroError
+from ..operation import Operation
+
+__all__ = ["Crowd", "Listener"]
+
+_SWEEP_FROM = 64  # below this many deadlines that count no more a sweep costs more than it frees
+
+
+class Listener(Protocol):
+    """Who waits for an operation: since when and until when, in seconds of the tracker's clock."""
+
+    submitted: float
+    deadline: float | None
+
+    def _see(self, operation: Operation) -> None: ...
+    def _finish(self, operation: Operation, now: float) -> None: ...
+    def _fail(self, error: LroError, now: float) -> None: ...
+
+
+class Crowd:
+    """Those who wait for one operation."""
+
+    __slots__ = ("_deadlines", "_members", "_numbers", "_turns")
+
+    def __init__(self) -> None:
+        self._turns = itertools.count()
+        self._members: dict[int, Listener] = {}  # in the order in which they came
+        self._numbers: dict[Listener, int] = {}
+        # A heap; it holds nobody who has left, for a future may hold much. Who is no member, or has another
+        # deadline by now, is passed over when that surfaces.
+        self._deadlines: list[tuple[float, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def join(self, who: Listener) -> None:
+        """`who` is one of them."""
+        self._numbers[who] = number = next(self._turns)
+        self._members[number] = who
+        self.watch(who)
+
+    def leave(self, who: Listener) -> None:
+        """`who` is one no more; nothing happens to one who is not."""
+        number = self._numbers.pop(who, None)
+        if number is not None:
+            del self._members[number]
+
+    def watch(self, who: Listener) -> None:
+        """Takes note of the deadline that a member has now."""
+        if who.deadline is None:
+            return
+        heapq.heappush(self._deadlines, (who.deadline, self._numbers[who]))
+        if len(self._deadlines) > 2 * len(self._members) + _SWEEP_FROM:
+            members = self._members.items()
+            self._deadlines = [(who.deadline, number) for number, who in members if who.deadline is not None]
+            heapq.heapify(self._deadlines)
+
+    def audience(self) -> tuple[Listener, ...]:
+        """All of them."""
+        return tuple(self._members.values())
+
+    def first_deadline(self) -> float:
+        """The first deadline; `math.inf` where nobody has one."""
+        return math.inf if self._next() is None else self._deadlines[0][0]
+
+    def late(self, due: float) -> Listener | None:
+        """Who has the first deadline, if that is at `due` or before."""
+        who = self._next()
+        return who if who is not None and self._deadlines[0][0] <= due else None
+
+    def _next(self) -> Listener | None:
+        while self._deadlines:
+            when, number = self._deadlines[0]
+            who = self._members.get(number)
+            if who is not None and who.deadline == when:
+                return who
+            heapq.heappop(self._deadlines)
+        return None
