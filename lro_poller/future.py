@@ -17,7 +17,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Generator
 from types import TracebackType
-from typing import Any, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Literal, NoReturn, Protocol, Self, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -93,6 +93,16 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """No more than that to rich, which would go through the fields."""
         return [("name", self.name), ("done", self.done()), ("polls", self.polls)]
+
+    def __reduce__(self) -> NoReturn:
+        """A copy would never end.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(f"cannot copy or pickle {self!r}: its loop resolves it alone; `token` resumes a wait elsewhere")
+
+    __copy__ = __reduce__
 
     # What is known of the operation.
 
@@ -298,10 +308,9 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
 
     def _dismiss(self, one: _Hearer) -> bool:
         """`one` hears of nothing any more; False where it did not anyway."""
-        audience = self._audience or []
-        if one not in audience:
+        if self._audience is None or one not in self._audience:
             return False
-        audience.remove(one)
+        self._audience.remove(one)
         return True
 
     @property

@@ -396,11 +396,16 @@ class OperationPoller:
         return Completions(self._submit_all(operations, self._make_terms(decode=decode, **options))[0])
 
     async def drain(self) -> None:
-        """Waits until nothing is pending any more, what is submitted meanwhile included. Raises no outcome."""
+        """Waits until nothing is pending any more, and raises no outcome.
+
+        What is submitted meanwhile is waited for too, also by a task that awaited the last of them itself. One that
+        awaited it through `asyncio.gather` or `wait_for` hears of it a turn or two of the loop later, which may be
+        too late.
+        """
         runner = self._running()
         while futures := runner.pending():
             await settled(futures)
-            await asyncio.sleep(0)  # whoever waited for the last of them may submit another
+            await asyncio.sleep(0)  # whoever awaited the last of them may submit another
 
     def pending(self) -> list[OperationFuture[Any]]:
         """The futures that have no outcome yet, whoever holds them: also those whose await was cancelled.

@@ -241,7 +241,7 @@ async def test_very_many_deadlines_of_who_has_left_leave_the_loop_to_others() ->
 @pytest.mark.behaviour("B10", "B24")
 async def test_a_deadline_that_cannot_be_seen_to_holds_up_no_other() -> None:
     async with open_scripted(Scripted(lambda name, attempt: running()), service=CANCELLABLE) as poller:
-        options = [{"deadline": 10, "at_deadline": "cancel"}, {"deadline": 11}, {"deadline": 12}]
+        options: list[dict[str, Any]] = [{"deadline": 10, "at_deadline": "cancel"}, {"deadline": 11}, {"deadline": 12}]
         futures = [poller.submit(A, **one) for one in options]
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda loop, context: None)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import gc
+import json
+import pickle
 from typing import Any
 
 import pytest
@@ -194,3 +198,39 @@ def test_a_stream_of_updates_is_read_in_its_own_loop(lro_emulator: Emulator) -> 
         with pytest.raises(RuntimeError, match="is used outside its event loop"):
             elsewhere.run(read(future))
         home.run(poller.__aexit__(None, None, None))
+
+
+async def test_an_operation_that_nobody_watches_any_more_is_not_shown(poller: OperationPoller) -> None:
+    watched, other = poller.submit("operations/a"), poller.submit("operations/a")
+    async with watched.updates() as stream:
+        assert watched._tracker.watchers == 1
+        watched.cancel()
+        assert [operation async for operation in stream] == []
+    assert other._tracker.watchers == 0
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+async def test_a_future_is_not_copied_because_nobody_would_resolve_the_copy(
+    poller: OperationPoller, duplicate: Any
+) -> None:
+    with pytest.raises(TypeError, match=r"cannot copy or pickle .*`token` resumes a wait elsewhere"):
+        duplicate(poller.submit("operations/a"))
+
+
+async def test_of_an_operation_that_was_done_when_it_was_submitted_the_future_is_whole(
+    poller: OperationPoller,
+) -> None:
+    operation: dict[str, Any] = {"name": "operations/a", "done": True, "error": {"code": 5, "message": "gone"}}
+    called = list[Any]()
+    future = poller.submit(operation)
+    future.add_done_callback(called.append)
+    await asyncio.sleep(0)
+    assert called == [future]
+    assert json.loads(future.token)["name"] == "operations/a"
+    assert future.elapsed == 0
+    heard = list[str]()
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: heard.append(context["message"]))
+    called.clear()
+    del future
+    gc.collect()
+    assert heard == ["the outcome of operations/a was never retrieved"]

@@ -24,6 +24,8 @@ from lro_poller import (
     PollError,
     PollTimeout,
 )
+from lro_poller.decoding import Decoder
+from lro_poller.engine.cadence import Generated
 from lro_poller.engine.tracker import Tracker
 from lro_poller.wire import Fault, NoReply, Reply
 
@@ -144,6 +146,7 @@ async def test_the_collector_does_not_look_at_a_future_that_is_pending(options: 
         futures = [poller.submit("operations/a", **options), poller.submit(json.loads(running().body), **options)]
         await asyncio.sleep(1)
         assert [gc.is_tracked(future) for future in futures] == [False, False]
+        assert not [one for one in gc.get_objects() if isinstance(one, Generated | Decoder)]
 
 
 async def test_the_collector_does_not_go_through_all_that_are_pending() -> None:
@@ -196,6 +199,7 @@ async def test_a_future_that_leads_back_to_itself_is_freed(way: str) -> None:
         ("its decoder", True),
         ("a shared decoder", False),
         ("a shared decoder", True),
+        ("its decoder, which keeps what it caught", False),
         ("its waits", False),
     ],
 )
@@ -203,10 +207,15 @@ async def test_what_raises_and_leads_to_its_future_is_freed(of: str, ended: bool
     """Its traceback leads through frames that have records: they are empty by then."""
 
     async def run(poller: OperationPoller) -> weakref.ref[OperationFuture[Any]]:
-        futures = list[OperationFuture[Any]]()
+        futures, kept = list[OperationFuture[Any]](), list[Exception]()
 
         def decode(value: Any) -> None:
-            raise ValueError(f"{value} for {len(futures)}")
+            try:
+                raise ValueError(f"{value} for {len(futures)}")
+            except ValueError as error:
+                if "keeps" not in of:
+                    raise
+                kept.append(error)
 
         def waits() -> Generator[float, Any, None]:
             yield 0.0

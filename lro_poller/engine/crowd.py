@@ -35,13 +35,14 @@ class Crowd:
 
     __slots__ = ("_deadlines", "_members", "_numbers", "_turns")
 
-    def __init__(self) -> None:
+    def __init__(self, first: Listener) -> None:
         self._turns = itertools.count()
         self._members: dict[int, Listener] = {}  # in the order in which they came
         self._numbers: dict[Listener, int] = {}
         # A heap; it holds nobody who has left, for a future may hold much. Who is no member, or has another
         # deadline by now, is passed over when that surfaces.
         self._deadlines: list[tuple[float, int]] = []
+        self.join(first)
 
     def __len__(self) -> int:
         return len(self._members)

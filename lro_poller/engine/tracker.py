@@ -191,15 +191,12 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     def join(self, who: Listener, owner: object = None) -> None:
         """`who` waits for it too."""
         self.owner = owner
-        there = self._audience
-        if there is None:
+        if self._audience is None:
             self._audience = who
             return
-        if not isinstance(there, Crowd):
-            self._audience, first = Crowd(), there
-            self._audience.join(first)
-            there = self._audience
-        there.join(who)
+        if not isinstance(self._audience, Crowd):
+            self._audience = Crowd(self._audience)
+        self._audience.join(who)
 
     def leave(self, who: Listener) -> bool:
         """`who` waits no more; whether anybody still does."""

@@ -77,6 +77,12 @@ def drain(schedule: Schedule[Item], now: float = math.inf) -> list[int]:
     return taken
 
 
+def places(schedule: Schedule[Item]) -> int:
+    """All that it holds: near, far and packed items, and ticks whose list is gone."""
+    far = sum(len(schedule._items(tick)) for tick in schedule._far)
+    return len(schedule._near) + far + len(schedule._ticks) - len(schedule._far)
+
+
 @pytest.mark.behaviour("B23")
 @pytest.mark.parametrize("pack", [2, 3, 64])
 @given(script=st.lists(calls, max_size=40))
@@ -116,6 +122,7 @@ def _check_against_a_sorted_list(script: list[tuple[str, int, float]], *, packed
             assert packed or due - told < 1 / 8 or told == due or told >= 2.0**60
             assert len(list(schedule.due(now))) == model.count_due(now)
         assert len(schedule) == len(model.entries)
+        assert schedule._places == places(schedule), "or it is swept too often, or too seldom"
         assert {item.number for item in items if item._scheduled < math.inf} == {entry[2] for entry in model.entries}
     whens = {number: when for when, _, number in model.entries}
     assert [whens[number] for number in drain(schedule)] == sorted(whens.values())
@@ -282,6 +289,22 @@ def test_what_lies_ahead_costs_a_place_in_a_list_and_no_more_than_a_place_in_a_h
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert taken / count < most
+
+
+@pytest.mark.behaviour("B24")
+@pytest.mark.parametrize("way", ["is taken out in time", "is swept"])
+def test_what_was_packed_is_let_go(way: str) -> None:
+    schedule: Schedule[Item] = Schedule()
+    items = put(schedule, *([10.0] * 5_000))
+    alive = [weakref.ref(item) for item in items]
+    if way == "is swept":
+        for item in items:
+            schedule.put(item, 5.0)
+        del item
+    assert len(drain(schedule, 10.0)) == 5_000
+    del items
+    gc.collect()
+    assert sum(one() is not None for one in alive) < 100
 
 
 class Unseen(msgspec.Struct, gc=False, eq=False):
