@@ -52,10 +52,10 @@ class Owner(Protocol):
     def settle(self, tracker: Tracker, verdict: Verdict) -> None:
         """A poll of `tracker` brought this. Never raises."""
 
-    def time_out(self, tracker: Tracker, due: float, most: int) -> int:
-        """Deadlines of those who wait for `tracker` have passed, those up to `due`.
+    def see_to_deadlines(self, tracker: Tracker, due: float, most: int) -> int:
+        """It is `due` that something is done about deadlines of those who wait for `tracker`.
 
-        Returns how many were seen to, `most` at the most; for the others `deadlines` rings again.
+        Returns how many have passed, `most` at the most; for the others `deadlines` rings again.
         """
         ...
 
@@ -78,7 +78,7 @@ class Pump:
     """Polls what is due in `queue`, and tells when the deadlines in `deadlines` pass."""
 
     def __init__(self, owner: Owner, sender: Sender, budget: Budget, queue: Queue[Tracker]) -> None:
-        self.deadlines: Schedule[Tracker] = Schedule("expires")
+        self.deadlines: Schedule[Tracker] = Schedule("alarm")
         self.polls = 0
         self.lateness = 0.0
         """Seconds between the time a poll was due and the time it started, smoothed."""
@@ -195,7 +195,7 @@ class Pump:
         try:
             left = _DEADLINES_AT_ONCE
             while left > 0 and (tracker := self.deadlines.pop_due(now)) is not None:
-                left -= max(1, self._owner.time_out(tracker, now, left))  # nobody: whoever had it has left
+                left -= max(1, self._owner.see_to_deadlines(tracker, now, left))  # it is a step in any case
             self._stop_slow_polls(now)
             while self._start_worker():
                 pass

@@ -47,6 +47,7 @@ logger = logging.getLogger("lro_poller")
 
 _WARN_EVERY = 60.0  # seconds between two warnings that polls fail
 _SHORTEST_LEAD = 0.02  # seconds kept for the last poll before a deadline, however fast the server is
+_TURNS_AHEAD = 2  # one that is taken already, and one in so many that goes to whoever waits longest
 _CLOSED_AT_ONCE = 500  # futures that closing ends in one step of the loop
 
 _Unfinished = TypeVar("_Unfinished", PollTimeout, PollerClosed)
@@ -106,13 +107,11 @@ class Runner:
         until = None if terms.deadline is None else now + terms.deadline
         future: OperationFuture[Any] = OperationFuture(tracker, _decoder(terms), now, until, terms.at_deadline)
         tracker.join(future, self)
-        if until is not None and until < tracker.expires:
-            self._pump.deadlines.put(tracker, until)
-        if not new:
-            self._planner.look_before(tracker, future, now, self._lead())
-        elif operation is None:
-            self._planner.at_once(tracker, now, self._lead())
-        else:
+        if until is not None and (alarm := tracker.next_alarm(now, self._lead())) < tracker.alarm:
+            self._pump.deadlines.put(tracker, alarm)
+        if new and operation is None:
+            self._planner.at_once(tracker, now)
+        elif new:
             self._park_known(tracker, now)
         self._pump.arm()
         return future
@@ -120,7 +119,7 @@ class Runner:
     def _park_known(self, tracker: Tracker, now: float) -> None:
         """Schedules the first poll of an operation that was just seen running: looking at once would be wasted."""
         try:
-            self._planner.park(tracker, now, self._draw(), self._lead())
+            self._planner.park(tracker, now, self._draw())
         except BaseException as error:
             self._survive(tracker, error, now)
 
@@ -145,7 +144,7 @@ class Runner:
         """Polls `tracker` now, or once more when a poll of it is under way, or when the service lets it."""
         tracker.wait = 0.0  # should the poll fail, it is not put off by as much as is usual
         if tracker.on(Event.WAKE) is Effect.HURRY:
-            self._planner.hurry(tracker, self.loop.time(), self._lead())
+            self._planner.hurry(tracker, self.loop.time())
             self._pump.arm()
 
     def _wake_name(self, name: str) -> None:
@@ -243,18 +242,19 @@ class Runner:
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s: poll %d: %s", tracker.name, tracker.polls, self._describe(tracker, verdict, now))
 
-    def time_out(self, tracker: Tracker, due: float, most: int) -> int:
+    def see_to_deadlines(self, tracker: Tracker, due: float, most: int) -> int:
         """See `pump.Owner`."""
-        now = self.loop.time()
-        seen_to = 0
+        now, passed = self.loop.time(), 0
         try:
-            while seen_to < most and (who := tracker.late(due)) is not None:
+            while passed < most and (who := tracker.late(due)) is not None:
                 assert isinstance(who, OperationFuture)  # errands have no deadline
                 self._time_out(tracker, who, now)
-                seen_to += 1
+                passed += 1
+            if tracker.needs_last_look(due, self._lead()):
+                self._planner.look(tracker, now)
         finally:
-            self._pump.deadlines.put(tracker, tracker.first_deadline())
-        return seen_to
+            self._pump.deadlines.put(tracker, tracker.next_alarm(due, self._lead()))
+        return passed
 
     def _time_out(self, tracker: Tracker, future: OperationFuture[Any], now: float) -> None:
         choice, future.at_deadline = future.at_deadline, "leave"
@@ -262,7 +262,6 @@ class Runner:
             self.errands.cancel_unattended(tracker.name)
         if choice == "cancel_and_wait":
             tracker.postpone(future, now + self._cancel_grace)
-            self._planner.look_before(tracker, future, now, self._lead())
             return
         error = self._unfinished(PollTimeout, tracker, future, now)
         self.abandon(future)
@@ -296,11 +295,11 @@ class Runner:
     def _follow(self, tracker: Tracker, verdict: Verdict, now: float) -> None:
         match tracker.hear(verdict, now, self._max_failures):
             case Effect.PARK:
-                self._planner.park(tracker, now, self._draw(), self._lead())
+                self._planner.park(tracker, now, self._draw())
             case Effect.RETRY:
-                self._planner.retry(tracker, now, self._draw(), self._lead())
+                self._planner.retry(tracker, now, self._draw())
             case Effect.HURRY:
-                self._planner.hurry(tracker, now, self._lead())
+                self._planner.hurry(tracker, now)
             case Effect.RESOLVE:
                 self._learner.ended(tracker, now)
                 self._forget(tracker)
@@ -334,8 +333,9 @@ class Runner:
         return drawn
 
     def _lead(self) -> float:
-        """Seconds that are kept for a poll before a deadline."""
-        return max(3 * self._sender.latency, _SHORTEST_LEAD)
+        """Seconds that are kept for a poll before a deadline: for its turn, where others wait for theirs, and itself."""
+        turn = _TURNS_AHEAD / self._budget.rate(self.loop.time()) if self._queue.short else 0.0
+        return turn + max(3 * self._sender.latency, _SHORTEST_LEAD)
 
     def _survive(self, tracker: Tracker, error: BaseException, now: float) -> None:
         """What code of the caller's has raised in here, or a bug of ours: heard of on this operation's own futures.

@@ -152,6 +152,24 @@ async def test_a_storm_of_looking_now_puts_nobody_off() -> None:
         assert max(polls) <= 4
 
 
+@pytest.mark.behaviour("B10")
+@pytest.mark.parametrize("rate", [0.5, 5.0, 50.0])
+async def test_a_last_poll_goes_before_others_when_polls_are_short(rate: float) -> None:
+    turn = 1 / rate
+    ends = {f"operations/{number}": (60 + 5 * number) * turn for number in range(20)}
+
+    def answer(name: str, attempt: int) -> Reply:
+        return done() if asyncio.get_running_loop().time() >= began + ends.get(name, math.inf) else running()
+
+    async with open_scripted(Scripted(answer), max_rate=rate) as poller:
+        began = asyncio.get_running_loop().time()
+        for number in range(500):
+            poller.submit(f"operations/other-{number}")
+        futures = [poller.submit(name, deadline=end + 3 * turn) for name, end in ends.items()]
+        await poller.wait_all(futures)
+        assert [future.exception() for future in futures] == [None] * 20
+
+
 @pytest.mark.behaviour("B10", "B24")
 @pytest.mark.parametrize("name", ["operations/{}", "operations/a"], ids=["many", "one"])
 async def test_very_many_deadlines_at_one_instant_leave_the_loop_to_others(name: str) -> None:
@@ -230,7 +248,7 @@ async def test_very_many_deadlines_of_who_has_left_leave_the_loop_to_others() ->
             left, _ = poller.submit(name, deadline=10), poller.submit(name)
             left.cancel()
         pump = poller._runner._pump  # type: ignore[union-attr]  # nothing else tells of deadlines that are nobody's
-        await asyncio.sleep(10)
+        await asyncio.sleep(9)  # when a last poll might have to be made
         turns = 0
         while len(pump.deadlines):
             await asyncio.sleep(0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import math
 from typing import Protocol
 
 from ..errors import LroError
@@ -73,16 +72,8 @@ class Crowd:
         """All of them."""
         return tuple(self._members.values())
 
-    def first_deadline(self) -> float:
-        """The first deadline; `math.inf` where nobody has one."""
-        return math.inf if self._next() is None else self._deadlines[0][0]
-
-    def late(self, due: float) -> Listener | None:
-        """Who has the first deadline, if that is at `due` or before."""
-        who = self._next()
-        return who if who is not None and self._deadlines[0][0] <= due else None
-
-    def _next(self) -> Listener | None:
+    def first(self) -> Listener | None:
+        """Who has the first deadline; None where nobody has one."""
         while self._deadlines:
             when, number = self._deadlines[0]
             who = self._members.get(number)

@@ -1,20 +1,18 @@
 """When each operation is polled next.
 
-Joins what decides that: the forecast or the caller's own backoff, the retry policy, what the
-service asks for, and the last poll that is to be made before a deadline. Then it tells the
-queue. Times are seconds of one monotonic clock; `lead` is what a poll takes, in seconds, and
-is kept for the last one before a deadline; `random` is uniform in [0, 1).
+Joins what decides that: the forecast or the caller's own backoff, the retry policy, and what
+the service asks for. Then it tells the queue. Times are seconds of one monotonic clock; `random` is
+uniform in [0, 1).
 """
 
 from __future__ import annotations
 
 from .budget import Budget
 from .cadence import jittered, wait_by
-from .crowd import Listener
 from .learning import Learner
 from .queue import Queue
 from .retry import retry_wait
-from .tracker import State, Tracker, latest_look
+from .tracker import State, Tracker
 
 __all__ = ["Planner", "when_worth"]
 
@@ -36,11 +34,11 @@ class Planner:
         self._budget = budget
         self._learner = learner
 
-    def at_once(self, tracker: Tracker, now: float, lead: float) -> None:
+    def at_once(self, tracker: Tracker, now: float) -> None:
         """Has it polled now, or as soon as the service lets it."""
-        self._put(tracker, now, 0.0, lead)
+        self._put(tracker, now, 0.0)
 
-    def park(self, tracker: Tracker, now: float, random: float, lead: float) -> None:
+    def park(self, tracker: Tracker, now: float, random: float) -> None:
         """Schedules the next poll of an operation that was found running.
 
         Code of the caller's runs in here, which may end the wait, or ask for a poll at once.
@@ -56,37 +54,33 @@ class Planner:
         else:
             tracker.wait = tracker.backoff.wait(tracker.sightings, tracker.operation)
             wait = jittered(tracker.wait, random)
-        self._rest(tracker, now, wait, lead)
+        self._rest(tracker, now, wait)
 
-    def retry(self, tracker: Tracker, now: float, random: float, lead: float) -> None:
+    def retry(self, tracker: Tracker, now: float, random: float) -> None:
         """Schedules the next poll after one that failed."""
-        self._rest(tracker, now, jittered(retry_wait(tracker.failures, tracker.wait), random), lead)
+        self._rest(tracker, now, jittered(retry_wait(tracker.failures, tracker.wait), random))
 
-    def hurry(self, tracker: Tracker, now: float, lead: float) -> None:
+    def hurry(self, tracker: Tracker, now: float) -> None:
         """Has it polled before all others, or as soon as the service lets it."""
         if tracker.not_before > now:
-            self.at_once(tracker, now, lead)
-            return
+            self.at_once(tracker, now)
+        else:
+            self.look(tracker, now)
+
+    def look(self, tracker: Tracker, now: float) -> None:
+        """Has it polled before all others, whatever the service asks for: later would be too late."""
         if tracker.level < 0:
             tracker.due = now  # else it has been due for a while
         self._queue.put_first(tracker)
 
-    def look_before(self, tracker: Tracker, who: Listener, now: float, lead: float) -> None:
-        """Brings the next poll forward, should it lie behind the deadline of `who`."""
-        look = latest_look(who, lead)
-        if tracker.state is _PARKED and tracker in self._queue and now < look < tracker.due:
-            tracker.due = look
-            self._queue.put(tracker, look)
-
-    def _rest(self, tracker: Tracker, now: float, wait: float, lead: float) -> None:
+    def _rest(self, tracker: Tracker, now: float, wait: float) -> None:
         """Schedules the next poll, unless code of the caller's has ended the wait or asked for a poll at once."""
         if tracker.state is _PARKED and tracker not in self._queue:
-            self._put(tracker, now, wait, lead)
+            self._put(tracker, now, wait)
 
-    def _put(self, tracker: Tracker, now: float, wait: float, lead: float) -> None:
-        """Has it polled after `wait`, not before the service lets it, and once more before a deadline."""
-        due = max(tracker.not_before, now + wait)
-        tracker.due = due = min(due, tracker.last_look(now, lead))
+    def _put(self, tracker: Tracker, now: float, wait: float) -> None:
+        """Has it polled after `wait`, and not before the service lets it."""
+        tracker.due = due = max(tracker.not_before, now + wait)
         self._queue.put(tracker, due)
 
 

@@ -90,6 +90,11 @@ class Queue(Generic[T]):
             self._forget(item)
         self._schedule.remove(item)
 
+    @property
+    def short(self) -> bool:
+        """Whether anybody who is due waits for a turn."""
+        return bool(self._due)
+
     def next_time(self, now: float) -> float:
         """When there is somebody to poll: in the past when there is at `now`, `math.inf` for never.
 

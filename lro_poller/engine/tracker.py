@@ -109,7 +109,8 @@ LIFE: dict[State, dict[Event, tuple[State, Effect]]] = {
 _ROWS = [[LIFE[state][event] for event in Event] for state in State]  # the same table, indexed in one step
 
 # What every poll asks for: before Python 3.12 naming a member runs a function of enum's.
-_ENDED, _RUNNING, _NOTHING, _POLL, _BUG = State.ENDED, Event.RUNNING, Effect.NOTHING, Effect.POLL, Effect.BUG
+_PARKED, _ENDED, _RUNNING = State.PARKED, State.ENDED, Event.RUNNING
+_NOTHING, _POLL, _BUG = Effect.NOTHING, Effect.POLL, Effect.BUG
 
 _LARGEST_LEAD = 0.1  # of a wait: however slow the service is, a last poll is not made long before the deadline
 
@@ -145,7 +146,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         error: Why the last poll failed; None when it did not.
         level: Its place in the queue, -1 while it is not due.
         watchers: How many of its listeners want to see it running.
-        expires: The first deadline that is watched, `math.inf` for none. Whoever had it may have left.
+        alarm: When its deadlines are seen to next, `math.inf` for never. Whoever it is set for may have left.
         owner: Who keeps it, as long as anybody waits for it.
     """
 
@@ -169,7 +170,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     operation: Operation | None = None
     error: PollError | None = None
     _scheduled: float = math.inf
-    expires: float = math.inf
+    alarm: float = math.inf
     level: int = -1
     watchers: int = 0
     owner: Any = None
@@ -213,19 +214,19 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         if isinstance(self._audience, Crowd):
             self._audience.watch(who)
 
+    def first(self) -> Listener | None:
+        """Who of those that wait for it has the first deadline; None where nobody has one."""
+        there = self._audience
+        return there.first() if isinstance(there, Crowd) else there
+
     def first_deadline(self) -> float:
         """The first deadline of those who wait for it; `math.inf` where nobody has one."""
-        there = self._audience
-        if isinstance(there, Crowd):
-            return there.first_deadline()
-        return math.inf if there is None or there.deadline is None else there.deadline
+        first = self.first()
+        return math.inf if first is None or first.deadline is None else first.deadline
 
     def late(self, due: float) -> Listener | None:
-        """Who of those that wait for it has the first deadline, if that is at `due` or before."""
-        there = self._audience
-        if isinstance(there, Crowd):
-            return there.late(due)
-        return there if self.first_deadline() <= due else None
+        """Who has the first deadline, if that is at `due` or before."""
+        return self.first() if self.first_deadline() <= due else None
 
     def audience(self) -> tuple[Listener, ...]:
         """Everybody who waits for it."""
@@ -234,21 +235,33 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
             return there.audience()
         return () if there is None else (there,)
 
-    def last_look(self, now: float, lead: float) -> float:
-        """When the last poll has to start that is to end before the first deadline that still allows one.
+    def next_alarm(self, now: float, lead: float) -> float:
+        """When something is to be done about the first deadline; `math.inf` where nobody has one.
 
-        `math.inf` where none does. One that was made just before serves as well: of many deadlines, each in
-        turn would be looked at otherwise.
+        That is when its last look may have to be made, for the lead may grow; when it has to; and when it passes.
 
         Args:
             lead: As of `latest_look`.
         """
-        there = self._audience
-        if not isinstance(there, Crowd):
-            look = math.inf if there is None else latest_look(there, lead)
-            return look if look > now + _LOOKS_APART else math.inf
-        looks = (latest_look(who, lead) for who in self.audience())
-        return min((look for look in looks if look > now + _LOOKS_APART), default=math.inf)
+        first = self.first()
+        if first is None or first.deadline is None:
+            return math.inf
+        if now < (earliest := latest_look(first, math.inf)):
+            return earliest
+        return look if now < (look := latest_look(first, lead)) else first.deadline
+
+    def needs_last_look(self, now: float, lead: float) -> bool:
+        """Whether a poll has to start now that is to end before the first deadline.
+
+        One that was made just before serves as well: of many deadlines, each in turn would be looked at otherwise.
+
+        Args:
+            lead: As of `latest_look`.
+        """
+        first = self.first()
+        if first is None or self.state is not _PARKED:
+            return False
+        return self.seen + _LOOKS_APART < latest_look(first, lead) <= now
 
     def let_go(self) -> None:
         """Its wait is over: drops what may hold its future, in a caller's function or an error's traceback."""
@@ -307,7 +320,7 @@ def latest_look(who: Listener, lead: float) -> float:
     """When the last poll for `who` has to start; `math.inf` without a deadline.
 
     Args:
-        lead: Seconds that a poll takes; of a short wait a tenth is kept for it at the most.
+        lead: Seconds that a poll takes, and its turn; of a short wait a tenth is kept for it at the most.
     """
     if who.deadline is None:
         return math.inf

@@ -1,4 +1,4 @@
-"""When an operation is polled next: by what is known, by a caller's waits, after failures, and before a deadline."""
+"""When an operation is polled next: by what is known, by a caller's waits, after failures, and at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from lro_poller.operation import Operation
 
 NAME = "operations/abc"
 START = 100.0
-LEAD = 0.5
 RUNNING = Operation(NAME, False, None, b"{}")
 
 
@@ -65,7 +64,7 @@ def scene(*deadlines: float | None, max_rate: float = math.inf) -> Scene:
 
 def test_one_of_which_nothing_is_known_is_polled_at_once() -> None:
     one = scene(None)
-    one.planner.at_once(one.tracker, START, LEAD)
+    one.planner.at_once(one.tracker, START)
     assert one.tracker.due == START
     assert one.queue.pop(START) is one.tracker
 
@@ -75,7 +74,7 @@ def test_one_of_which_nothing_is_known_is_polled_at_once() -> None:
 def test_what_runs_is_polled_when_its_forecast_says(max_rate: float) -> None:
     one = scene(None, max_rate=max_rate)
     one.poll(START + 1)
-    one.planner.park(one.tracker, START + 1, 0.3, LEAD)
+    one.planner.park(one.tracker, START + 1, 0.3)
     wait = wait_by(PLAIN, 1.0, 0.3, granted=max_rate < math.inf)
     assert one.tracker.wait == wait
     assert one.tracker.due == START + 1 + wait
@@ -86,7 +85,7 @@ def test_waits_of_the_caller_win_and_are_spread_by_a_tenth() -> None:
     one = scene(None)
     one.tracker.backoff = Generated(functools.partial(backoff.constant, interval=20))
     one.poll(START)
-    one.planner.park(one.tracker, START, 0.0, LEAD)
+    one.planner.park(one.tracker, START, 0.0)
     assert (one.tracker.wait, one.tracker.due) == (20.0, START + 18.0)
 
 
@@ -95,7 +94,7 @@ def test_a_generator_that_misbehaves_is_told() -> None:
     one.tracker.backoff = Generated(functools.partial(backoff.constant, interval=-1))
     one.poll(START)
     with pytest.raises(BackoffError):
-        one.planner.park(one.tracker, START, 0.5, LEAD)
+        one.planner.park(one.tracker, START, 0.5)
     assert one.tracker not in one.queue
 
 
@@ -105,7 +104,7 @@ def test_polls_that_fail_come_ever_later_and_never_sooner_than_was_usual() -> No
     one.tracker.wait = 3.0
     for _ in range(6):
         one.poll(START, failed=True)
-        one.planner.retry(one.tracker, START, 0.5, LEAD)
+        one.planner.retry(one.tracker, START, 0.5)
         dues.append(one.tracker.due - START)
     assert dues == sorted(dues)
     assert dues[0] >= 3.0
@@ -117,9 +116,9 @@ def test_polls_that_fail_come_ever_later_and_never_sooner_than_was_usual() -> No
 def test_the_service_is_left_alone_for_as_long_as_it_asks(*, failed: bool) -> None:
     one = scene(None)
     one.poll(START, delay=77.0, failed=failed)
-    (one.planner.retry if failed else one.planner.park)(one.tracker, START, 0.5, LEAD)
+    (one.planner.retry if failed else one.planner.park)(one.tracker, START, 0.5)
     assert one.tracker.due >= START + 77.0
-    one.planner.hurry(one.tracker, START + 5.0, LEAD)
+    one.planner.hurry(one.tracker, START + 5.0)
     assert one.tracker.due == START + 77.0
     assert one.queue.pop(START + 76.9) is None
 
@@ -129,10 +128,10 @@ def test_one_that_somebody_asks_for_goes_first() -> None:
     one = scene(None)
     others = [Tracker.start(f"operations/{number}", START, PLAIN) for number in range(3)]
     for other in others:
-        one.planner.at_once(other, START, LEAD)
+        one.planner.at_once(other, START)
     one.poll(START)
-    one.planner.park(one.tracker, START, 0.5, LEAD)
-    one.planner.hurry(one.tracker, START + 1.0, LEAD)
+    one.planner.park(one.tracker, START, 0.5)
+    one.planner.hurry(one.tracker, START + 1.0)
     assert one.tracker.due == START + 1.0
     assert one.queue.pop(START + 1.0) is one.tracker
 
@@ -140,40 +139,24 @@ def test_one_that_somebody_asks_for_goes_first() -> None:
 def test_one_that_is_due_already_has_been_so_for_a_while() -> None:
     one = scene(None)
     for number in range(2):
-        one.planner.at_once(Tracker.start(f"operations/{number}", START, PLAIN), START, LEAD)
-    one.planner.at_once(one.tracker, START, LEAD)
+        one.planner.at_once(Tracker.start(f"operations/{number}", START, PLAIN), START)
+    one.planner.at_once(one.tracker, START)
     assert one.queue.pop(START) is not one.tracker
-    one.planner.hurry(one.tracker, START + 9.0, LEAD)
+    one.planner.hurry(one.tracker, START + 9.0)
     assert one.tracker.due == START
 
 
-@pytest.mark.behaviour("B12")
-def test_a_last_poll_is_made_before_the_first_deadline_that_allows_one() -> None:
-    one = scene(START + 50.0, START + 20.0, None)
-    one.tracker.backoff = Generated(functools.partial(backoff.constant, interval=40))
-    one.poll(START)
-    one.planner.park(one.tracker, START, 0.5, LEAD)
-    assert one.tracker.due == START + 19.5
-    one.poll(START + 19.5)
-    one.planner.park(one.tracker, START + 19.5, 0.5, LEAD)
-    assert one.tracker.due == START + 49.5
-    one.poll(START + 49.5)
-    one.planner.park(one.tracker, START + 49.5, 0.5, LEAD)
-    assert one.tracker.due == START + 89.5
-
-
-@pytest.mark.behaviour("B12")
-@pytest.mark.parametrize("deadline, due", [(None, 140.0), (30.0, 129.5), (60.0, 140.0), (0.1, 100.09)])
-def test_who_joins_brings_the_next_poll_forward(deadline: float | None, due: float) -> None:
+@pytest.mark.behaviour("B10", "B14")
+def test_a_last_look_goes_first_and_waits_for_nobody() -> None:
     one = scene(None)
-    one.tracker.backoff = Generated(functools.partial(backoff.constant, interval=40))
-    one.poll(START)
-    one.planner.park(one.tracker, START, 0.5, LEAD)
-    late = Waiting(None if deadline is None else START + deadline)
-    one.planner.look_before(one.tracker, late, START, LEAD)
-    assert one.tracker.due == pytest.approx(due)
-    assert one.queue.pop(due - 0.01) is None
-    assert one.queue.pop(due + 0.01) is one.tracker
+    others = [Tracker.start(f"operations/{number}", START, PLAIN) for number in range(3)]
+    for other in others:
+        one.planner.at_once(other, START)
+    one.poll(START, delay=77.0)
+    one.planner.park(one.tracker, START, 0.5)
+    one.planner.look(one.tracker, START + 20.0)
+    assert one.tracker.due == START + 20.0
+    assert one.queue.pop(START + 20.0) is one.tracker
 
 
 def test_what_code_of_the_callers_has_changed_meanwhile_stands() -> None:
@@ -181,15 +164,15 @@ def test_what_code_of_the_callers_has_changed_meanwhile_stands() -> None:
 
     def waits() -> object:
         yield
-        one.planner.hurry(one.tracker, START, LEAD)
+        one.planner.hurry(one.tracker, START)
         yield 40.0
 
     one.tracker.backoff = Generated(waits)  # type: ignore[arg-type]  # it misbehaves in more than its type
     one.poll(START)
-    one.planner.park(one.tracker, START, 0.5, LEAD)
+    one.planner.park(one.tracker, START, 0.5)
     assert one.queue.pop(START) is one.tracker
     one.tracker.on(Event.START)
     one.tracker.hear(Running(RUNNING, 0.0), START)
     one.tracker.on(Event.ABANDON)
-    one.planner.park(one.tracker, START, 0.5, LEAD)
+    one.planner.park(one.tracker, START, 0.5)
     assert one.tracker not in one.queue

@@ -266,44 +266,56 @@ def test_a_reply_that_comes_late_changes_nothing(verdict: Verdict) -> None:
 
 @pytest.mark.behaviour("B10")
 @pytest.mark.parametrize(
-    "spans, now, lead, look",
+    "deadlines, lead, alarms",
     [
-        ([], 0.0, 1.0, math.inf),
-        ([None, None], 0.0, 1.0, math.inf),
-        ([100.0], 0.0, 1.0, 99.0),
-        ([100.0], 0.0, 30.0, 90.0),  # a tenth of the wait at the most
-        ([1.0], 0.0, 0.02, 0.98),
-        ([None, 70.0, 50.0, 90.0], 0.0, 1.0, 49.0),
-        ([70.0, 50.0], 49.0, 1.0, 69.0),  # too late for the first of them
-        ([70.0, 50.0], 60.0, 1.0, 69.0),
-        ([50.0], 49.0, 1.0, math.inf),
-        ([50.0], 60.0, 1.0, math.inf),
+        ([], 1.0, []),
+        ([None, None], 1.0, []),
+        ([100.0], 1.0, [90.0, 99.0, 100.0]),
+        ([100.0], 30.0, [90.0, 100.0]),  # a tenth of the wait at the most
+        ([None, 70.0, 50.0], 1.0, [45.0, 49.0, 50.0, 63.0, 69.0, 70.0]),
+        ([50.0, 50.5], 1.0, [45.0, 49.0, 50.0, 50.5]),
     ],
 )
-def test_the_last_look_is_before_the_first_deadline_that_still_allows_one(
-    spans: list[float | None], now: float, lead: float, look: float
+def test_it_is_seen_to_before_each_deadline_and_at_it(
+    deadlines: list[float | None], lead: float, alarms: list[float]
 ) -> None:
-    tracker = make()
-    for span in spans:
-        tracker.join(Waiter(span))
-    assert tracker.last_look(now, lead) == look
+    tracker, rung = make(), list[float]()
+    for deadline in deadlines:
+        tracker.join(Waiter(deadline))
+    while (alarm := tracker.next_alarm(rung[-1] if rung else 0.0, lead)) < math.inf:
+        rung.append(alarm)
+        if (late := tracker.late(alarm)) is not None:
+            tracker.leave(late)
+    assert rung == alarms
 
 
 @pytest.mark.behaviour("B10")
-@given(
-    waits=st.lists(st.tuples(st.floats(0, 1e6), st.floats(1e-3, 1e6)), max_size=5),
-    now=st.floats(0, 1e6),
-    lead=st.floats(0.02, 60),
+@pytest.mark.parametrize(
+    "deadlines, seen, now, needed",
+    [
+        ([], 0.0, 49.0, False),
+        ([None], 0.0, 49.0, False),
+        ([50.0], 0.0, 48.9, False),
+        ([50.0], 0.0, 49.0, True),
+        ([50.0], 48.9, 49.0, True),
+        ([50.0], 48.99, 49.0, False),  # a poll that was made just before serves as well
+        ([50.0], 49.5, 49.9, False),
+        ([70.0, None, 50.0], 0.0, 49.0, True),
+        ([70.0, None], 0.0, 49.0, False),
+        ([1.0], 0.0, 0.89, False),
+        ([1.0], 0.0, 0.9, True),  # a tenth of the wait at the most
+    ],
 )
-@MANY
-def test_the_last_look_is_that_of_the_first_deadline_that_still_allows_one(
-    waits: list[tuple[float, float]], now: float, lead: float
+def test_a_last_look_is_needed_where_none_was_just_made(
+    deadlines: list[float | None], seen: float, now: float, needed: bool
 ) -> None:
-    tracker, waiters = make(), [Waiter(submitted + span, submitted) for submitted, span in waits]
-    for waiter in waiters:
-        tracker.join(waiter)
-    looks = [latest_look(waiter, lead) for waiter in waiters]
-    assert tracker.last_look(now, lead) == min((look for look in looks if look > now + 0.02), default=math.inf)
+    tracker = make()
+    for deadline in deadlines:
+        tracker.join(Waiter(deadline))
+    tracker.seen = seen
+    assert tracker.needs_last_look(now, 1.0) is needed
+    tracker.on(Event.START)
+    assert not tracker.needs_last_look(now, 1.0), "one is under way"
 
 
 @pytest.mark.behaviour("B10")
