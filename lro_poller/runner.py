@@ -27,7 +27,7 @@ from .engine.history import History
 from .engine.learning import Learner
 from .engine.planner import Planner, when_worth
 from .engine.queue import Queue
-from .engine.tracker import Effect, Errand, Event, State, Tracker
+from .engine.tracker import Effect, Errand, Event, State, Tracker, latest_look
 from .engine.verdict import Ended, Running, Setback, Verdict
 from .errands import Errands
 from .errors import BackoffError, LroError, PollerClosed, PollError, PollTimeout, summary
@@ -107,7 +107,7 @@ class Runner:
         until = None if terms.deadline is None else now + terms.deadline
         future: OperationFuture[Any] = OperationFuture(tracker, _decoder(terms), now, until, terms.at_deadline)
         tracker.join(future, self)
-        if until is not None and (alarm := tracker.next_alarm(now, self._lead())) < tracker.alarm:
+        if until is not None and (alarm := latest_look(future, math.inf)) < tracker.alarm:
             self._pump.deadlines.put(tracker, alarm)
         if new and operation is None:
             self._planner.at_once(tracker, now)
