@@ -12,8 +12,8 @@ from __future__ import annotations
 import dataclasses
 import re
 import types
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, cast, get_args
 
 import msgspec
 
@@ -53,14 +53,16 @@ def decoding_of(decode: Any) -> Decoding | None:
 
     Args:
         decode: None for JSON values; a msgspec Struct, dataclass, TypedDict or other type that
-            msgspec reads; a pydantic model or TypeAdapter; a protobuf message class, plain or proto-plus; or
-            any callable, which is given the JSON value.
+            msgspec reads; a pydantic model, dataclass or TypeAdapter; a protobuf message class, plain or
+            proto-plus; a NewType or an alias of one of these; or any callable, which is given the JSON value.
 
     Raises:
         TypeError: it is none of these.
     """
     if decode is None:
         return None
+    while not isinstance(decode, type) and (under := _under(decode)) is not None:
+        decode = under
     decoding = _decoding_of_type(decode)
     if decoding is not None:
         return decoding
@@ -71,18 +73,43 @@ def decoding_of(decode: Any) -> Decoding | None:
     return Decoding(_call, check_function("decode", decode))
 
 
+def _under(decode: Any) -> Any:
+    """What a NewType is made of, or a `type` statement stands for; None where it is neither."""
+    return getattr(decode, "__supertype__", None) or getattr(decode, "__value__", None)
+
+
 def _decoding_of_type(decode: Any) -> Decoding | None:
     """For a type that a library knows how to read; None for any other, and for a mere callable."""
-    for validate in ("model_validate_json", "validate_json"):  # pydantic, a model and a TypeAdapter
-        if hasattr(decode, validate):
-            return Decoding(_parse_pydantic, getattr(decode, validate))
+    validate = _pydantic_validator(decode)
+    if validate is not None:
+        return Decoding(_parse_pydantic, validate)
     if hasattr(decode, "DESCRIPTOR"):
         return Decoding(_parse_protobuf, decode)
     if hasattr(decode, "pb") and hasattr(decode, "from_json"):
         return Decoding(_parse_proto_plus, decode)
     if decode in _PLAIN_TYPES:
         return Decoding(_convert, decode)
-    return Decoding(_parse_typed, msgspec.json.Decoder(decode)) if _is_msgspec_type(decode) else None
+    if not _is_msgspec_type(decode):
+        return None
+    if any(map(_pydantic_validator, _parts(decode))):
+        raise TypeError(f"decode={decode!r} has a model of pydantic's in it: say pydantic.TypeAdapter(…) of it")
+    return Decoding(_parse_typed, msgspec.json.Decoder(decode))
+
+
+def _pydantic_validator(decode: Any) -> Callable[[bytes | None], Any] | None:
+    """What reads JSON into a model or a dataclass of pydantic's, or by a TypeAdapter; None for anything else."""
+    for validate in ("model_validate_json", "validate_json"):
+        if hasattr(decode, validate):
+            return cast("Callable[[bytes | None], Any]", getattr(decode, validate))
+    validator = getattr(decode, "__pydantic_validator__", None)
+    return None if validator is None else _pydantic_validator(validator)
+
+
+def _parts(decode: Any) -> Iterator[Any]:
+    """The types that a union or a container is made of, all the way down."""
+    for part in get_args(decode):
+        yield part
+        yield from _parts(part)
 
 
 def decode_response(operation: Operation, decoder: Decoding | Decoder | None) -> Any:

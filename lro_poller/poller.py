@@ -11,7 +11,7 @@ import math
 import random as _random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from . import services
 from .checks import check_credentials, check_function, check_part, check_seconds, check_whole
@@ -38,7 +38,16 @@ __all__ = ["OperationPoller", "WaitOptions"]
 
 T = TypeVar("T")
 
-_Decode: TypeAlias = type[T] | Callable[[Any], T]
+T_co = TypeVar("T_co", covariant=True)
+
+
+class _Adapter(Protocol[T_co]):
+    """A TypeAdapter of pydantic's."""
+
+    def validate_json(self, data: bytes, /) -> T_co: ...
+
+
+_Decode: TypeAlias = type[T] | Callable[[Any], T] | _Adapter[T]
 
 
 class WaitOptions(TypedDict, total=False):
@@ -234,7 +243,7 @@ class OperationPoller:
                 alone; `"cancel"` asks the service to cancel it; `"cancel_and_wait"` does, and waits on for
                 its outcome, `cancel_grace` seconds at most. For services that have operations.cancel.
             decode: What to make of the response: a type that msgspec reads (Struct, dataclass,
-                TypedDict), a pydantic model or TypeAdapter, a protobuf message class, or any callable,
+                TypedDict), a pydantic model, dataclass or TypeAdapter, a protobuf message class, or any callable,
                 which is given the JSON value. None for the JSON value itself. Where a service gives no
                 response at all there is nothing to decode, and the value is None.
             kind: Operations of one kind take equally long, and are learned from together. None goes by

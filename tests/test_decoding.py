@@ -6,10 +6,12 @@ import asyncio
 import dataclasses
 import functools
 import json
-from typing import Any, NamedTuple, Optional, TypedDict
+import sys
+from typing import Annotated, Any, NamedTuple, NewType, Optional, TypedDict
 
 import msgspec
 import pydantic
+import pydantic.dataclasses
 import pytest
 from google.apps.events_subscriptions_v1beta import Subscription
 from google.protobuf import duration_pb2, empty_pb2, struct_pb2
@@ -56,6 +58,15 @@ class AsModel(pydantic.BaseModel):
     words: list[str] = []
 
 
+@pydantic.dataclasses.dataclass
+class AsPydanticDataclass:
+    n: Annotated[int, pydantic.Field(gt=3)]
+
+
+AsNewType = NewType("AsNewType", AsDataclass)
+AsNewerType = NewType("AsNewerType", AsNewType)
+
+
 def raising(error: BaseException) -> Any:
     def decode(response: Any) -> Any:
         raise error
@@ -82,6 +93,9 @@ def decoded(response: Any, decode: Any) -> Any:
         (AsDataclass, {"@type": "x", "n": 5, "words": ["a"], "unheard": {}}, AsDataclass(5, ["a"])),
         (AsTypedDict, {"@type": "x", "n": 5, "unheard": {}}, {"n": 5}),
         (AsModel, {"@type": "x", "n": 5, "words": ["a"], "unheard": {}}, AsModel(n=5, words=["a"])),
+        (AsPydanticDataclass, {"@type": "x", "n": 5}, AsPydanticDataclass(5)),
+        (AsNewerType, {"@type": "x", "n": 5}, AsDataclass(5)),
+        (pydantic.TypeAdapter(list[AsModel]), [{"n": 5}], [AsModel(n=5)]),
         (dict[str, int], {"n": 5}, {"n": 5}),
         (list[AsStruct], [{"n": 5}], [AsStruct(5)]),
         (Optional[AsStruct], {"n": 5}, AsStruct(5)),  # noqa: UP045
@@ -260,6 +274,24 @@ def test_a_plain_type_takes_what_is_of_it_and_makes_nothing_else_into_it(decode:
 def test_a_type_that_msgspec_cannot_read_is_refused_beforehand() -> None:
     with pytest.raises(TypeError):
         decoding_of(list[AsStruct | AsDataclass])
+
+
+@pytest.mark.parametrize("decode", [AsModel | None, list[AsModel], dict[str, list[AsPydanticDataclass]]])
+def test_a_model_within_another_type_is_refused_beforehand_and_told_what_reads_it(decode: Any) -> None:
+    with pytest.raises(TypeError, match=r"say pydantic\.TypeAdapter"):
+        decoding_of(decode)
+
+
+def test_a_dataclass_of_pydantics_is_validated() -> None:
+    with pytest.raises(DecodeError, match="n: Input should be greater than 3"):
+        decoded({"n": 1}, AsPydanticDataclass)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="type statements came with Python 3.12")
+def test_an_alias_is_what_it_stands_for() -> None:
+    scope = {"AsDataclass": AsDataclass}
+    exec("type Alias = AsDataclass", scope)
+    assert decoded({"n": 5}, scope["Alias"]) == AsDataclass(5)
 
 
 def test_a_union_of_types_is_told_apart_by_its_tag() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal, Unpack, assert_type
 
 import backoff
 import msgspec
+import pydantic
 from google.auth.credentials import AnonymousCredentials
 
 import lro_poller
@@ -72,6 +73,7 @@ async def poll() -> None:
         assert_type(poller.submit("operations/a", decode=Subscription), OperationFuture[Subscription])
         assert_type(await poller.submit("operations/a", decode=Subscription), Subscription)
         assert_type(await poller.submit("operations/a", decode=count), int)
+        assert_type(await poller.submit("operations/a", decode=pydantic.TypeAdapter(list[int])), list[int])
         assert_type(await poller.get("operations/a"), Operation)
         assert_type(poller.resume("{}"), OperationFuture[Any])
         assert_type(poller.resume("{}", deadline=5, decode=Subscription), OperationFuture[Subscription])
