@@ -125,7 +125,9 @@ class Authorizer:
         if grant is None:
             if self._failure is not None and self._loop.time() < self._rests_until:
                 raise type(self._failure)(*self._failure.args)
-            await asyncio.shield(self._refresh())
+            refreshing = self._refresh()
+            await asyncio.wait([refreshing])  # in place of shield, which reports a failure when nobody waits for it
+            refreshing.result()
             grant = self.current(self._loop.time())
         if grant is None:
             raise CredentialsError(f"the refreshed token of {self._kind} is not usable")
@@ -208,7 +210,7 @@ class Authorizer:
 def _oauth_error(error: Exception) -> str:
     """What a token server said, where it is one of the words of RFC 6749, section 5.2; its own text is not quoted."""
     if _NOT_REFRESHABLE in str(error):
-        return " (it is a token alone, which has expired and cannot be refreshed: supply credentials that can be)"
+        return " (it is a token alone, which is wrong or has expired: supply credentials that can be refreshed)"
     word = next((word for word in _OAUTH_ERRORS if word in str(error)), None)
     if word is None:
         return ""

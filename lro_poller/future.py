@@ -52,7 +52,7 @@ class Host(Protocol):
         ...
 
 
-class _Callback(msgspec.Struct, gc=False, eq=False):
+class _Callback(msgspec.Struct, eq=False):
     function: Callable[..., object]
     context: contextvars.Context
 

@@ -58,13 +58,13 @@ class NamePattern:
         Raises:
             InvalidOperationName: it is not; the message says what is wrong.
         """
-        if isinstance(name, str) and len(name) <= MAX_NAME_LENGTH and _PLAIN(name) and self._matches.fullmatch(name):
+        if type(name) is str and len(name) <= MAX_NAME_LENGTH and _PLAIN(name) and self._matches.fullmatch(name):
             return name
         wrong = self._fault(name)
         if wrong is not None or not isinstance(name, str):
             example = self.template.replace("**", "abc").replace("*", "abc")
             raise InvalidOperationName(name, f"{wrong}; a name looks like {example}")
-        return name
+        return str.__str__(name)  # of a subclass, which may hold anything, the text
 
     def _fault(self, name: object) -> str | None:
         if not isinstance(name, str):

@@ -68,7 +68,7 @@ class _Worker:
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
         self.tracker: Tracker | None = None
-        self.began = math.inf  # when its poll was sent; not before there is a token for it
+        self.began = math.inf  # when its poll was sent; not before there is a token for it, and a turn
         self.answer: Answer | Exception | None = None  # what its poll brought, until that is dealt with
         self.cut = False  # whether its poll was told to stop
         self.turn: asyncio.Future[None] | None = None  # done when it may go on, with what `tracker` says, or end
@@ -97,7 +97,8 @@ class Pump:
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
         self._rang_early = False
-        self._scout: Tracker | None = None  # the poll that waits for a token
+        self._scout: Tracker | None = None  # the poll that waits for a token, and then for a turn
+        self._called: asyncio.Future[None] | None = None  # done when there may be a turn for it
         self._in_line = False
         self._rests = 0  # in a row
         self._rests_until = -math.inf
@@ -105,8 +106,8 @@ class Pump:
 
     @property
     def in_flight(self) -> int:
-        """How many polls are under way."""
-        return len(self._in_flight)
+        """How many polls are under way: one that waits for a token or a turn is not."""
+        return len(self._in_flight) - (self._scout is not None)
 
     def arm(self) -> None:
         """Sets the timer for the first thing that is to be done, soon if that is due."""
@@ -124,6 +125,9 @@ class Pump:
 
     def nudge(self) -> None:
         """See `Claimant`."""
+        if self._called is not None and not self._loop.is_closed():
+            self._call_scout()
+            return
         now = self._loop.time()
         when = max(self._queue.next_time(now), self._rests_until)
         if self._loop.is_closed() or self._scout is not None or when > now:
@@ -196,13 +200,14 @@ class Pump:
             left = _DEADLINES_AT_ONCE
             while left > 0 and (tracker := self.deadlines.pop_due(now)) is not None:
                 left -= max(1, self._owner.see_to_deadlines(tracker, now, left))  # it is a step in any case
-            self._stop_slow_polls(now)
-            while self._start_worker():
-                pass
+            if not self._stop_slow_polls(now):  # who is cut has to hear of it before another one takes the room
+                while self._start_worker():
+                    pass
         finally:
             self.arm()
 
-    def _stop_slow_polls(self, now: float) -> None:
+    def _stop_slow_polls(self, now: float) -> bool:
+        """Cuts polls that take too long; whether there were any."""
         slow = []
         for tracker, worker in self._in_flight.items():
             if worker.began + self._sender.timeout > now:
@@ -211,6 +216,7 @@ class Pump:
         for tracker in slow:
             self.cut(tracker)
             self._owner.settle(tracker, self._sender.cut(tracker))
+        return bool(slow)
 
     def _start_worker(self) -> bool:
         worker = _Worker()
@@ -258,20 +264,19 @@ class Pump:
         start at once when it comes, whatever the rate.
         """
         now = self._loop.time() + _TIMER_SLACK
-        if self._closed or self._scout is not None or self._queue.next_time(now) > now or self._rests_until > now:
+        if self._scout is not None:
+            return False
+        if self._closed or self._queue.next_time(now) > now or self._rests_until > now:
             self._leave_line()
             return False
         # Asked before a turn is taken: code of the caller's runs in there, and may raise, close this or cancel what is due.
         ready = self._sender.ready(now)
-        if self._closed:
+        if self._closed or (ready and not self._take_turn(now)):
             return False
-        if not self._budget.admit(now, self):
-            self._in_line = True
-            return False
-        self._in_line = False
         tracker = self._queue.pop(now, short=not self._budget.has_room(now))
         if tracker is None:
-            self._budget.finish(self)
+            if ready:
+                self._budget.finish(self)
             return False
         tracker.on(_START)
         self.polls += 1
@@ -281,7 +286,18 @@ class Pump:
         self._in_flight[tracker] = worker
         if not ready:
             self._scout, worker.began = tracker, math.inf
+            self._leave_line()
         return True
+
+    def _take_turn(self, now: float) -> bool:
+        """Takes a turn and room in the budget; False, and stands in line for it, where there is none."""
+        self._in_line = not self._budget.admit(now, self)
+        return not self._in_line
+
+    def _call_scout(self) -> None:
+        """There may be a turn for the poll that waits for one."""
+        if self._called is not None and not self._called.done():
+            self._called.set_result(None)
 
     def _leave_line(self) -> None:
         if self._in_line:
@@ -295,7 +311,9 @@ class Pump:
         del self._in_flight[tracker]
         if self._scout is tracker:
             self._scout = None
-        self._budget.finish(self)
+        else:
+            self._budget.finish(self)
+            self._call_scout()  # the budget tells the others only
         return True
 
     # What has arrived.
@@ -335,7 +353,8 @@ class Pump:
             try:
                 self._admit(worker)
             finally:
-                worker.turn.set_result(None)
+                if not worker.turn.done():  # code of the caller's runs in there
+                    worker.turn.set_result(None)
 
     # A worker.
 
@@ -355,25 +374,29 @@ class Pump:
             await worker.turn
 
     async def _fetch_token(self, worker: _Worker, tracker: Tracker) -> Exception | None:
-        """Waits for a token, and then for another turn: the one that was taken before is long over."""
+        """Waits for a token, and then for a turn: a poll that cannot be sent takes no room from other pollers."""
         fault = await self._sender.fetch_token()
         if fault is not None:
             return fault
         self._rests = 0
-        await self._await_turn()
         if self._in_flight.get(tracker) is not worker:
             await asyncio.sleep(0)  # cut by the credentials' own code: here the cancellation arrives
+        await self._await_turn()
         self._scout, worker.began = None, self._loop.time()
         self._in_flight[tracker] = self._in_flight.pop(tracker)
         self.arm()
         return None
 
     async def _await_turn(self) -> None:
-        """Takes a turn, and waits for it: whoever waits first finds that other pollers have taken it."""
-        while (wait := self._budget.reserve(self._loop.time()) - self._loop.time()) > 0:
-            await asyncio.sleep(wait)
-            if not self._budget.halted(self._loop.time()):
-                return
+        """Takes a turn as soon as there is one."""
+        try:
+            while not self._take_turn(now := self._loop.time() + _TIMER_SLACK):
+                when = self._budget.next_time(now, self)
+                self._called = self._loop.create_future()
+                await asyncio.wait([self._called], timeout=None if when == math.inf else when - now)
+        finally:
+            self._called = None
+            self._leave_line()
 
 
 def _was_cut(worker: _Worker) -> bool:

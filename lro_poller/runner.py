@@ -91,6 +91,8 @@ class Runner:
 
     def watch(self, submission: Submission, terms: Terms) -> OperationFuture[Any]:
         """A future for the operation, which joins those that wait for it already."""
+        if self.closed:  # by the caller's code that was asked for the name
+            raise RuntimeError("the poller is closed")
         now = self.loop.time()
         tracker = self._trackers.get(submission.name)
         operation = submission.operation

@@ -31,7 +31,7 @@ logger = logging.getLogger("lro_poller")
 _LAST_MOMENTS = 10.0  # seconds in which a transport has to close
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class Answer(msgspec.Struct, frozen=True):
     """The reply to a request, with what had authorized it and when it was sent."""
 
     reply: Reply

@@ -16,7 +16,7 @@ MAX_BODY = 1 << 20
 """Bytes of a decoded body. An Operation carries one resource; a mebibyte is far more than any has."""
 
 
-class Reply(msgspec.Struct, frozen=True, gc=False):
+class Reply(msgspec.Struct, frozen=True):
     """An HTTP reply: its status, its header fields (looked up case-insensitively) and its decoded body."""
 
     status: int

@@ -238,6 +238,40 @@ async def test_what_raises_and_leads_to_its_future_is_freed(of: str, ended: bool
         assert reference() is None
 
 
+class Name(str):  # noqa: SLOT000
+    """A text that leads on."""
+
+    future: OperationFuture[Any]
+
+
+class Fields(dict[str, str]):
+    """Header fields that cannot be read, and lead on."""
+
+    held: Held
+
+    def get(self, *args: Any) -> Any:
+        raise ValueError
+
+
+@pytest.mark.parametrize("what", ["no reply", "header fields", "a name"])
+async def test_what_a_transport_or_a_caller_hands_in_and_leads_to_the_future_is_freed(what: str) -> None:
+    async def run() -> weakref.ref[OperationFuture[Any]]:
+        held, fields, name = Held(), Fields(), Name("operations/a")
+        fields.held = held
+        replies = {"no reply": held, "header fields": Reply(503, fields, b"")}
+        async with open_scripted(Scripted(lambda name, attempt: replies.get(what, done()))) as poller:
+            name.future = future = poller.submit(name)
+            held.more.append(future)
+            with contextlib.suppress(PollError):
+                await future
+            return weakref.ref(future)
+
+    reference = await run()
+    await asyncio.sleep(100)
+    gc.collect()
+    assert reference() is None
+
+
 @pytest.mark.behaviour("B24")
 async def test_a_transport_that_holds_its_futures_is_freed_with_its_poller() -> None:
     async def run() -> weakref.ref[Holding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import itertools
 import json
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from lro_poller.wire import NoReply, Reply
 
 from .conftest import new_jumping_loop
 from .scripted import Scripted, done, open_scripted, running
+from .test_auth import Tokens
 
 A, B = "operations/a", "operations/b"
 
@@ -269,6 +271,115 @@ class TestEntering:
         assert sorted(type(one).__name__ for one in entered) == ["OperationPoller", "RuntimeError"]
 
 
+@pytest.mark.behaviour("B19")
+@pytest.mark.parametrize("first", [A, {"name": A, "metadata": {}}])
+async def test_a_wait_that_a_progress_function_adds_has_its_backoff_from_the_next_poll_on(first: Any) -> None:
+    joined: list[OperationFuture[Any]] = []
+    end: Any = {"n": 1}
+
+    def progress(operation: Any) -> None:
+        if not joined:
+            joined.append(poller.submit(A, backoff=functools.partial(backoff.constant, interval=5)))
+
+    transport = Scripted(lambda name, attempt: running() if attempt < 4 else done(end))
+    async with open_scripted(transport) as poller:
+        future = poller.submit(first, progress=progress)
+        assert [await future, await joined[0]] == [end, end]
+        polls = transport.times(A)
+        assert [round(later - earlier) for earlier, later in itertools.pairwise(polls)][1:] == [5, 5]
+
+
+@pytest.mark.behaviour("B19")
+async def test_a_source_of_randomness_that_cancels_leaves_nothing_to_learn_from() -> None:
+    futures: list[OperationFuture[Any]] = []
+
+    def random() -> float:
+        if futures:
+            futures.pop().cancel()
+        return 0.5
+
+    async with open_scripted(Scripted(lambda name, attempt: running()), random=random) as poller:
+        for number in range(3):
+            futures.append(poller.submit(f"operations/{number}"))
+            await asyncio.sleep(1)
+        assert not [kind.durations._running for kind in poller.history._kinds.values() if kind.durations._running]
+
+
+@pytest.mark.behaviour("B19", "B22")
+@pytest.mark.parametrize("asked", range(1, 10))
+async def test_credentials_that_cancel_whoever_asks_for_the_next_poll(asked: int) -> None:
+    credentials, times = Fresh(), list[int]()
+
+    def cancel() -> None:
+        times.append(1)
+        if len(times) == asked:
+            for task in asyncio.all_tasks():
+                if task.get_name() == "lro-poller worker":
+                    task.cancel()
+
+    credentials.hook = cancel
+    transport = Scripted(lambda name, attempt: after(1.5, done()))
+    async with open_scripted(transport, credentials=credentials, max_in_flight=1) as poller:
+        futures = await poller.wait_all([f"operations/{number}" for number in range(4)], deadline=500)
+    assert [future.exception() for future in futures] == [None] * 4  # and the loop's handler has heard of nothing
+
+
+@pytest.mark.behaviour("B18", "B28")
+def test_who_waits_for_a_token_takes_no_room_from_others() -> None:
+    async def run() -> None:
+        budget, tokens = Budget(max_in_flight=1), Tokens(held=True)
+        slow = Scripted(lambda name, attempt: after(0.2, done()))
+        async with (
+            open_scripted(Scripted(lambda name, attempt: done()), budget=budget, credentials=tokens) as waiting,
+            open_scripted(slow, budget=budget) as other,
+        ):
+            without = waiting.submit(A)
+            await asyncio.sleep(0.01)
+            assert await asyncio.wait_for(other.submit(B), 5) == {}
+            assert waiting.stats().in_flight == budget.in_flight == 0
+            busy = other.submit(B)
+            await asyncio.sleep(0.01)
+            tokens.gate.set()
+            await asyncio.sleep(0.1)
+            assert not without.done()  # there is a token, but no room
+            await asyncio.wait_for(other.wait_all([without, busy]), 5)
+            assert (without.result(), busy.result()) == ({}, {})
+
+    asyncio.run(run())
+
+
+@pytest.mark.behaviour("B28")
+def test_who_waits_for_room_with_a_new_token_takes_it_from_a_poll_of_its_own() -> None:
+    refused: list[str] = []
+
+    async def answer(name: str, attempt: int) -> Reply:
+        if name == B and not refused:
+            refused.append(name)
+            tokens.gate.clear()
+            return Reply(401, {}, b"")
+        return await after(0.3 if name == A else 0.0, done())
+
+    async def run() -> None:
+        budget = Budget(max_in_flight=2)
+        endless = Scripted(lambda name, attempt: after(999, done()))
+        async with (
+            open_scripted(Scripted(answer), budget=budget, credentials=tokens) as poller,
+            open_scripted(endless, budget=budget) as other,
+        ):
+            futures = [poller.submit(A), poller.submit(B)]
+            while not refused:
+                await asyncio.sleep(0.01)
+            other.submit(A)
+            await asyncio.sleep(0.05)
+            tokens.gate.set()
+            await asyncio.sleep(0.1)
+            assert budget.in_flight == 2
+            await asyncio.wait_for(poller.wait_all(futures), 5)
+
+    tokens = Tokens()
+    asyncio.run(run())
+
+
 class TestEager:
     """Tasks that run until their first wait where they are made."""
 
@@ -292,6 +403,41 @@ class TestEager:
         first, second = transport.times(A)
         assert second - first < 5  # and not when the poll would have taken too long
         program.close()
+
+    @pytest.mark.behaviour("B19", "B21")
+    @pytest.mark.parametrize("way", ["submit", "wait_all"])
+    async def test_nothing_is_waited_for_on_a_poller_that_has_closed_meanwhile(self, way: str) -> None:
+        closing: list[asyncio.Task[Any]] = []
+        loop = asyncio.get_running_loop()
+
+        class Closing:
+            @property
+            def name(self) -> str:
+                closing.append(loop.create_task(poller.__aexit__(None, None, None)))
+                return A
+
+        poller = await open_scripted(Scripted(lambda name, attempt: done())).__aenter__()
+        loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+        try:
+            with pytest.raises(RuntimeError, match="the poller is closed"):
+                await (poller.wait_all([Closing()]) if way == "wait_all" else poller.submit(Closing()))
+            await asyncio.gather(*closing)
+        finally:
+            loop.set_task_factory(None)
+
+    @pytest.mark.behaviour("B23")
+    async def test_whoever_takes_the_room_of_a_poll_that_is_cut_starts_after_it(self) -> None:
+        loop = asyncio.get_running_loop()
+        transport = Scripted(lambda name, attempt: after(99, running()))
+        loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+        try:
+            async with open_scripted(transport, max_in_flight=2, poll_timeout=3) as poller:
+                for number in range(6):
+                    poller.submit(f"operations/{number}")
+                await asyncio.sleep(20)
+                assert transport.most_in_flight == 2
+        finally:
+            loop.set_task_factory(None)
 
     @pytest.mark.behaviour("B16")
     async def test_a_connection_that_fails_at_once_is_tried_again(self) -> None:

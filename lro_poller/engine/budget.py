@@ -87,9 +87,9 @@ class Budget:
         "_cut_at",
         "_finding",
         "_in_line",
+        "_nudging",
         "_paused_until",
         "_refusals",
-        "_reserved_until",
         "_throttles",
         "_turn",
         "in_flight",
@@ -107,10 +107,10 @@ class Budget:
         self._burst = check_whole("burst", burst, 1)
         self._turn = -math.inf  # when the next poll starts if all are spaced evenly
         self._paused_until = -math.inf
-        self._reserved_until = -math.inf  # turns before that are taken by polls that still wait for them
         self._throttles = 0  # halts in a row without an answer between them
         self._claimants: dict[Claimant, None] = {}  # who has joined, and was not forgotten, in that order
         self._in_line: dict[Claimant, None] = {}
+        self._nudging = False
         # The limit that 429s have set, in polls a second.
         self._ceiling = math.inf
         self._cut_at = -math.inf
@@ -171,17 +171,6 @@ class Budget:
         free = self.in_flight < self.max_in_flight and (who is None or not self._in_line or self._is_first(who))
         return self._next(now) if free else math.inf
 
-    def reserve(self, now: float) -> float:
-        """Takes the next turn for a poll that is in flight already; returns when that is."""
-        when = max(self._next(now), now)
-        self._take_turn(when)
-        self._reserved_until = when + 1 / self.rate(now)
-        return when
-
-    def halted(self, now: float) -> bool:
-        """Whether nothing is polled at `now`, by what the service said."""
-        return now < self._paused_until
-
     def has_room(self, now: float) -> bool:
         """Whether another poll may start at `now`."""
         return self.in_flight < self.max_in_flight and not self._in_line and self._next(now) <= now
@@ -225,17 +214,29 @@ class Budget:
         self._turn = turn + (max(apart, _PROBED_EVERY) if self._throttles else apart)
 
     def _next(self, now: float) -> float:
-        turn = self._turn if self._burst == 1 else self._turn - (self._burst - 1) / self.rate(now)
-        return max(turn, self._paused_until)
+        return max(self._turn if self._throttles else self._turn - self._allowance(now), self._paused_until)
+
+    def _allowance(self, now: float) -> float:
+        """By how many seconds polls may be ahead of their turns, so that a burst can start together."""
+        return 0.0 if self._burst == 1 else (self._burst - 1) / self.rate(now)
 
     def _is_first(self, who: Claimant) -> bool:
         return next(iter(self._in_line)) is who
 
     def _nudge(self, but: Claimant | None = None) -> None:
-        """Tells whoever is first in line that there may be room."""
-        first = next(iter(self._in_line), None)
-        if first is not None and first is not but:
-            first.nudge()
+        """Tells whoever is first in line that there may be room, until one of them stays there.
+
+        Who leaves the line comes back to here: of hundreds, each would be told from within the one before.
+        """
+        if self._nudging:
+            return
+        self._nudging, told = True, None
+        try:
+            while (first := next(iter(self._in_line), None)) is not None and first is not told and first is not but:
+                told = first
+                first.nudge()
+        finally:
+            self._nudging = False
 
     # What the service says.
 
@@ -252,7 +253,8 @@ class Budget:
             self._ceiling += _FOUND_BY
         if self._throttles and now >= self._paused_until:  # before that, the poll was older than the halt
             self._throttles = 0
-            self._turn = max(min(self._turn, now + 1 / self.rate(now)), self._reserved_until)
+            first = min(self._turn, now + 1 / self.rate(now))
+            self._turn = max(first, now) + self._allowance(now)  # whoever waited all that time has no burst to come
             # The answer was one poller's, and all may have set their timers by the halt.
             for who in tuple(self._claimants):
                 who.nudge()
@@ -266,6 +268,7 @@ class Budget:
         self.throttled_polls += 1
         if now >= self._paused_until:
             if self._throttles == 0:
+                self._turn -= self._allowance(now)  # a probe waits for its own turn, not until a burst is worked off
                 self._lower(now)
             self._refusals += 1
             self._throttles += 1

@@ -59,7 +59,7 @@ class Generated(msgspec.Struct, gc=False, eq=False):
         Raises:
             BackoffError: the generator misbehaved.
         """
-        number = attempt - self.before
+        number = max(attempt - self.before, 1)  # it may be this very poll that brought the caller here
         if self._generator is None:
             self._taken = max(0, number - _MOST_TAKEN)
         while self._taken < number:
@@ -85,7 +85,9 @@ class Generated(msgspec.Struct, gc=False, eq=False):
         except Exception as error:
             made = self._generator
             is_one = made is None or hasattr(made, "send")
-            fault = f"raised {type(error).__name__}" if is_one else f"is none, but of type {type(made).__name__}"
+            fault = (
+                f"raised {type(error).__name__}" if is_one else f"is no generator, but of type {type(made).__name__}"
+            )
             raise BackoffError(operation.name, fault) from error
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= sys.float_info.max:
             told = value is None or isinstance(value, float) or (type(value) is int and abs(value) < _LONGEST_TOLD)

@@ -46,6 +46,8 @@ class Planner:
         Raises:
             BackoffError: the caller's generator misbehaved.
         """
+        if tracker.state is not _PARKED:
+            return  # the caller's source of randomness has ended the wait
         assert tracker.operation is not None
         self._learner.saw_running(tracker)
         if tracker.backoff is None:

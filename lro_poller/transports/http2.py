@@ -159,7 +159,10 @@ class Http2Transport:
             if opened.done():  # it has failed at once, in a task that starts eagerly
                 return await opened
             self._opening = task, opened
-        return await asyncio.shield(self._opening[1])
+            task.add_done_callback(lambda _: self._not_opened(opened))
+        opening = self._opening[1]
+        await asyncio.wait([opening])  # in place of shield, which reports a failure when nobody waits for it
+        return opening.result()
 
     def _closed_already(self) -> NoExchange:
         return NoExchange(Failure(Fault.UNREACHABLE, f"the transport to {self._origin} is closed"), repeatable=False)
@@ -178,14 +181,15 @@ class Http2Transport:
         except Exception as error:
             self._opening = None
             _fail(opened, error if isinstance(error, NoExchange) else _no_connection(self._origin, error))
-        except BaseException:  # somebody cancels every task there is: whoever waits for this one must hear of it
-            self._opening = None
-            if not opened.done():
-                _fail(opened, self._closed_already())
-            raise
         else:
             self._opening = None
             opened.set_result(self._connection)
+
+    def _not_opened(self, opened: asyncio.Future[Connection]) -> None:
+        """The task has ended without a word: somebody cancels every task there is, before its first step it may be."""
+        if not opened.done():
+            self._opening = None
+            _fail(opened, self._closed_already())
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()

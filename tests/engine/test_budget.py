@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections import deque
 from collections.abc import Callable
@@ -88,7 +89,6 @@ def test_no_more_polls_are_in_flight_than_the_cap_says() -> None:
     budget = joined(2)
     assert [budget.admit(0.0, ME) for _ in range(3)] == [True, True, False]
     assert budget.next_time(0.0) == math.inf
-    assert budget.reserve(0.0) == 0.0  # of one that is in flight already
     budget.finish(ME)
     assert budget.next_time(0.0) <= 0.0
     assert [budget.admit(0.0, ME) for _ in range(2)] == [True, False]
@@ -645,12 +645,58 @@ def test_one_429_right_after_another_does_not_lower_the_limit_again() -> None:
     assert budget.rate(4.0) == found
 
 
-@pytest.mark.behaviour("B23")
-def test_a_turn_that_was_reserved_is_nobody_elses_when_a_halt_is_over() -> None:
-    budget = joined(10, max_rate=10)
-    polls(budget, rate=10, until=5.0)
-    budget.throttled(5.0, 0.0)  # for a second; then single polls probe, one a second
-    first, second = budget.reserve(5.5), budget.reserve(5.5)
-    assert (first, second) == (6.0, 7.0)
-    budget.answered(6.1)  # the service is well again: probing is over
-    assert budget.next_time(6.1) >= second + 0.1
+def after_a_burst() -> Budget:
+    """A budget of two polls a second, of which the last of five was just refused, at 13.1."""
+    budget = joined(100, 2.0, burst=5)
+    polls(budget, rate=2, until=10.0)
+    assert [budget.admit(13.0, ME) for _ in range(6)] == [True] * 5 + [False]
+    for _ in range(4):
+        budget.answered(13.05)
+    budget.throttled(13.1, 0.0)  # for a second; then single polls probe, one a second
+    return budget
+
+
+@pytest.mark.behaviour("B18", "B23")
+def test_a_burst_is_no_way_round_a_halt() -> None:
+    budget = after_a_burst()
+    starts = [now / 10 for now in range(131, 260) for _ in range(3) if budget.admit(now / 10, ME)]
+    assert starts[0] == 14.1
+    assert all(later - earlier >= 0.99 for earlier, later in itertools.pairwise(starts))
+    assert len(starts) >= 4
+
+
+@pytest.mark.behaviour("B18", "B23")
+@pytest.mark.parametrize("answered", [14.2, 18.0])
+def test_when_a_halt_is_over_no_burst_has_been_saved_up(answered: float) -> None:
+    budget = after_a_burst()
+    start(budget, 14.1)
+    budget.answered(answered)
+    starts = [now / 10 for now in range(round(answered * 10), 260) for _ in range(3) if budget.admit(now / 10, ME)]
+    assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= 0.49
+    assert len(starts) >= 4
+    assert sum(budget.admit(90.0, ME) for _ in range(9)) == 5, "after a pause there is one again"
+
+
+class Leaving(Poller):
+    """Has nothing to poll any more when it is told."""
+
+    def __init__(self, budget: Budget) -> None:
+        super().__init__()
+        self._budget = budget
+
+    def nudge(self) -> None:
+        self._budget.leave(self)
+
+
+@pytest.mark.behaviour("B19")
+def test_thousands_who_leave_the_line_make_way_for_whoever_stays() -> None:
+    budget = joined(1)
+    start(budget, 0.0)
+    last = Poller()
+    for other in [*(Leaving(budget) for _ in range(5_000)), last]:
+        budget.join(other)
+        # Whoever joins the line has the first of it told: it is still busy then.
+        budget._in_line[other] = None
+    budget.finish(ME)
+    assert last.nudges == 1
+    assert budget.admit(0.0, last)

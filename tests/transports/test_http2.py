@@ -236,6 +236,25 @@ async def test_cancelling_one_stops_nobody_elses_connecting(serve: Serve) -> Non
     assert server.accepted == 1
 
 
+@pytest.mark.behaviour("B19")
+@pytest.mark.parametrize("turns", range(4))
+async def test_whoever_cancels_the_connecting_itself_ends_no_later_one(serve: Serve, turns: int) -> None:
+    async def handler(stream: Stream) -> None:
+        await stream.respond()
+
+    _, transport = await serve(handler)
+    asked = ask(transport)
+    await asyncio.sleep(0)
+    (connecting,) = [task for task in asyncio.all_tasks() if "http2 connect" in task.get_name()]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    connecting.cancel()
+    async with asyncio.timeout(20):
+        with contextlib.suppress(NoReply):
+            await asked
+        assert (await ask(transport)).status == 200
+
+
 @pytest.mark.parametrize("rounds", range(30))
 async def test_cancelling_at_any_time_leaves_nothing(serve: Serve, rounds: int) -> None:
     async def handler(stream: Stream) -> None:
