@@ -110,6 +110,9 @@ class _Once:
         self.submitted = loop.time()
         self.answer: asyncio.Future[Operation] = loop.create_future()
 
+    def _postpone(self, until: float) -> None:
+        raise AssertionError("it has no deadline")
+
     def _see(self, operation: Operation) -> None:
         if not self.answer.done():
             self.answer.set_result(operation)

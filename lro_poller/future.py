@@ -70,7 +70,6 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
 
     Attributes:
         submitted: When it was submitted, in seconds of the loop's clock.
-        deadline: When waiting ends, in seconds of the loop's clock; None for never.
         at_deadline: What becomes of the operation then.
         ended: When its outcome was known, in seconds of the loop's clock; None before.
     """
@@ -78,7 +77,7 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
     _tracker: Tracker
     _decoder: Decoder | None
     submitted: float
-    deadline: float | None = None
+    _span: float | None = None  # how long it may take: a number that those who were asked for together share
     at_deadline: AtDeadline = "leave"
     ended: float | None = None
     _state: _State = "pending"
@@ -134,6 +133,11 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
         if isinstance(outcome, PollError):
             return outcome
         return getattr(outcome, "last_poll_error", self._tracker.error)
+
+    @property
+    def deadline(self) -> float | None:
+        """When waiting ends, in seconds of the loop's clock; None for never."""
+        return None if self._span is None else self.submitted + self._span
 
     @property
     def elapsed(self) -> float:
@@ -276,6 +280,10 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
             return
         # Nobody has to look at what closing did: it is what the caller asked for.
         self._end("failed and heard of" if isinstance(error, PollerClosed) else "failed", error, now)
+
+    def _postpone(self, until: float) -> None:
+        """Waiting ends later."""
+        self._span = until - self.submitted
 
     def _see(self, operation: Operation) -> None:
         """A poll found the operation running."""

@@ -106,10 +106,9 @@ class Runner:
         elif tracker.operation is None:
             tracker.operation = operation
         _advise(tracker, terms, 0 if new else tracker.sightings)
-        until = None if terms.deadline is None else now + terms.deadline
-        future: OperationFuture[Any] = OperationFuture(tracker, _decoder(terms), now, until, terms.at_deadline)
+        future: OperationFuture[Any] = OperationFuture(tracker, _decoder(terms), now, terms.deadline, terms.at_deadline)
         tracker.join(future, self)
-        if until is not None and (alarm := latest_look(future, math.inf)) < tracker.alarm:
+        if terms.deadline is not None and (alarm := latest_look(future, math.inf)) < tracker.alarm:
             self._pump.deadlines.put(tracker, alarm)
         if new and operation is None:
             self._planner.at_once(tracker, now)

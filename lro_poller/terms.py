@@ -68,7 +68,7 @@ def make_terms(
     """
     if kind is not None and not isinstance(kind, str):
         raise TypeError(f"kind must be a text, not {kind!r}")
-    seconds = defaults.deadline if deadline is None else check_seconds("deadline", deadline)
+    seconds = defaults.deadline if deadline is None else _same(deadline, check_seconds("deadline", deadline))
     return Terms(
         deadline=None if seconds == math.inf else seconds,
         at_deadline=_check_choice(at_deadline),
@@ -104,6 +104,11 @@ def expected_duration(said: object, age: float, wall: datetime.datetime) -> floa
         case _:
             return None
     return total if age < total < math.inf else None
+
+
+def _same(given: float, checked: float) -> float:
+    """`given` itself where it is a number as good as `checked`, or each of a million waits would have one of its own."""
+    return given if type(given) is int and given == checked else checked
 
 
 def _finite(what: str, value: float) -> float:

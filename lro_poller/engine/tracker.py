@@ -210,7 +210,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
 
     def postpone(self, who: Listener, until: float) -> None:
         """`who`, who waits for it, does so until then."""
-        who.deadline = until
+        who._postpone(until)
         if isinstance(self._audience, Crowd):
             self._audience.watch(who)
 

@@ -58,6 +58,9 @@ class Waiter:
     deadline: float | None = None
     submitted: float = 0.0
 
+    def _postpone(self, until: float) -> None:
+        self.deadline = until
+
     def _see(self, operation: Operation) -> None: ...
     def _finish(self, operation: Operation, now: float) -> None: ...
     def _fail(self, error: LroError, now: float) -> None: ...
