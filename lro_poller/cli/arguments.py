@@ -39,7 +39,7 @@ exit status:
   3    a deadline passed; the operation may still be running
   4    a poll failed for good
   74   standard output cannot be written
-  130  interrupted (Ctrl-C); 143 terminated
+  130  interrupted (Ctrl-C); 143 terminated; 129 hung up
 With several operations, the highest of theirs.
 """
 

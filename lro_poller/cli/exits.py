@@ -16,6 +16,7 @@ class Exit(enum.IntEnum):
     TIMED_OUT = 3
     POLL_FAILED = 4
     OUTPUT_LOST = 74  # EX_IOERR of sysexits.h
+    HUNG_UP = 129  # 128 + SIGHUP
     INTERRUPTED = 130  # 128 + SIGINT, as shells have it
     TERMINATED = 143  # 128 + SIGTERM
 

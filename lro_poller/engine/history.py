@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from ..counting import counted
 from .durations import Durations, Followed
 from .forecast import PLAIN, Forecast, by_survival
 from .outlook import AGES
@@ -155,6 +156,9 @@ class History:
 
     def __len__(self) -> int:
         return len(self._kinds)
+
+    def __repr__(self) -> str:
+        return f"<History of {counted(len(self), 'kind')}>"
 
     def kind(self, key: str) -> Kind:
         """The kind of that key, new where there was none."""

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: each command ends at once, with what it leaves behind said."""
+"""Ctrl-C, SIGTERM and SIGHUP: each command ends at once, with what it leaves behind said."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ from lro_poller.testing import Emulator, Hang
 from .process import COMMAND, at, lro
 from .test_credentials import key, service_account  # noqa: F401 - a fixture
 
-HEARING = [
-    sys.executable,
-    "-c",
-    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
-]
+_HEAR = """
+import os, signal, sys
+for number in signal.SIGINT, signal.SIGHUP:
+    signal.signal(number, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+HEARING = [sys.executable, "-c", _HEAR]
 """Ctrl-C is ignored by whatever is started in the background, these tests perhaps, and by its children."""
 
-SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
 
 @pytest.fixture
@@ -87,6 +89,15 @@ def test_wait_tells_what_may_still_run_after_what_it_has_told(
     assert (code, json.loads(told)["name"]) == (status, done)
     assert (left["name"], left["outcome"], left["polls"]) == (name, "interrupted", 1)
     assert err.endswith(f"interrupted; these operations may still be running remotely:\n  {name}\n")
+
+
+def test_what_was_told_not_to_hear_that_the_terminal_is_gone_goes_on(served: Emulator) -> None:
+    name = served.add_operation(duration=0.5)
+    command = ["nohup", *COMMAND, "wait", name, *at(served), "--verbose", "--format", "json"]
+    with Child(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(process, f"{name}: poll 1: still running")
+        code, out, _ = ended(process, signal.SIGHUP)
+    assert (code, json.loads(out)["outcome"]) == (0, "succeeded")
 
 
 def test_of_many_that_may_still_run_programs_get_a_line_each_and_people_the_first(served: Emulator) -> None:

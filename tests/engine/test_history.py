@@ -360,3 +360,9 @@ def test_loading_keeps_no_more_kinds_than_there_may_be() -> None:
     history.load(saved(kinds={str(number): {"intervals": [[1, 2]], "seen": 1} for number in range(200)}))
     assert len(history) == 256
     assert all(history.kind(str(number)).durations.seen == 1 for number in range(200))
+
+
+def test_the_repr_tells_how_many_kinds_there_are() -> None:
+    history = History()
+    history.add("svc Kind", 3.0)
+    assert repr(history) == "<History of 1 kind>"
