@@ -13,7 +13,7 @@ import dataclasses
 import re
 import types
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, cast, get_args
+from typing import Any, NamedTuple, cast, get_args, get_origin
 
 import msgspec
 
@@ -23,6 +23,9 @@ from .operation import Operation
 from .status import any_type
 
 __all__ = ["Decoder", "Decoding", "decode_response", "decoding_of"]
+
+
+_DEEPEST = 20  # types within types: some stand for what has them in it
 
 
 class Decoding(NamedTuple):
@@ -61,8 +64,7 @@ def decoding_of(decode: Any) -> Decoding | None:
     """
     if decode is None:
         return None
-    while not isinstance(decode, type) and (under := _under(decode)) is not None:
-        decode = under
+    decode = _under(decode)
     decoding = _decoding_of_type(decode)
     if decoding is not None:
         return decoding
@@ -74,8 +76,22 @@ def decoding_of(decode: Any) -> Decoding | None:
 
 
 def _under(decode: Any) -> Any:
-    """What a NewType is made of, or a `type` statement stands for; None where it is neither."""
-    return getattr(decode, "__supertype__", None) or getattr(decode, "__value__", None)
+    """What a NewType is made of in the end, or a `type` statement stands for; anything else as it is.
+
+    Raises:
+        TypeError: it stands for itself.
+    """
+    under = decode
+    for _ in range(_DEEPEST):
+        if isinstance(under, type) or get_origin(under) is not None:
+            return under
+        if hasattr(under, "__supertype__"):
+            under = under.__supertype__
+        elif hasattr(under, "__value__"):
+            under = under.__value__
+        else:
+            return under
+    raise TypeError(f"decode={decode!r} stands for itself")
 
 
 def _decoding_of_type(decode: Any) -> Decoding | None:
@@ -101,15 +117,15 @@ def _pydantic_validator(decode: Any) -> Callable[[bytes | None], Any] | None:
     for validate in ("model_validate_json", "validate_json"):
         if hasattr(decode, validate):
             return cast("Callable[[bytes | None], Any]", getattr(decode, validate))
-    validator = getattr(decode, "__pydantic_validator__", None)
+    validator = getattr(decode, "__dict__", {}).get("__pydantic_validator__")  # its own: a subclass inherits another's
     return None if validator is None else _pydantic_validator(validator)
 
 
-def _parts(decode: Any) -> Iterator[Any]:
+def _parts(decode: Any, depth: int = 0) -> Iterator[Any]:
     """The types that a union or a container is made of, all the way down."""
-    for part in get_args(decode):
+    for part in map(_under, get_args(decode) if depth < _DEEPEST else ()):
         yield part
-        yield from _parts(part)
+        yield from _parts(part, depth + 1)
 
 
 def decode_response(operation: Operation, decoder: Decoding | Decoder | None) -> Any:

@@ -100,6 +100,7 @@ class Pump:
         self._scout: Tracker | None = None  # the poll that waits for a token, and then for a turn
         self._called: asyncio.Future[None] | None = None  # done when there may be a turn for it
         self._in_line = False
+        self._cuts = 0
         self._rests = 0  # in a row
         self._rests_until = -math.inf
         budget.join(self)
@@ -154,6 +155,7 @@ class Pump:
             assert worker.task is not None
             worker.cut = True
             worker.task.cancel()
+            self._cuts += 1
         self.arm()
 
     def stop(self) -> None:
@@ -164,6 +166,8 @@ class Pump:
             self._closed = True
             if self._timer is not None:
                 self._timer.cancel()
+            if self._scout is not None:
+                self.cut(self._scout)
             self._budget.leave(self)
 
     async def aclose(self) -> None:
@@ -197,17 +201,16 @@ class Pump:
         self.deal()  # an outcome that is here was in time
         now = self._loop.time() + _TIMER_SLACK
         try:
-            left = _DEADLINES_AT_ONCE
+            left, cuts = _DEADLINES_AT_ONCE, self._cuts
             while left > 0 and (tracker := self.deadlines.pop_due(now)) is not None:
                 left -= max(1, self._owner.see_to_deadlines(tracker, now, left))  # it is a step in any case
-            if not self._stop_slow_polls(now):  # who is cut has to hear of it before another one takes the room
-                while self._start_worker():
-                    pass
+            self._stop_slow_polls(now)
+            while self._cuts == cuts and self._start_worker():  # who is cut hears of it before its room is taken
+                pass
         finally:
             self.arm()
 
-    def _stop_slow_polls(self, now: float) -> bool:
-        """Cuts polls that take too long; whether there were any."""
+    def _stop_slow_polls(self, now: float) -> None:
         slow = []
         for tracker, worker in self._in_flight.items():
             if worker.began + self._sender.timeout > now:
@@ -216,7 +219,6 @@ class Pump:
         for tracker in slow:
             self.cut(tracker)
             self._owner.settle(tracker, self._sender.cut(tracker))
-        return bool(slow)
 
     def _start_worker(self) -> bool:
         worker = _Worker()
@@ -375,28 +377,34 @@ class Pump:
 
     async def _fetch_token(self, worker: _Worker, tracker: Tracker) -> Exception | None:
         """Waits for a token, and then for a turn: a poll that cannot be sent takes no room from other pollers."""
-        fault = await self._sender.fetch_token()
-        if fault is not None:
-            return fault
-        self._rests = 0
-        if self._in_flight.get(tracker) is not worker:
-            await asyncio.sleep(0)  # cut by the credentials' own code: here the cancellation arrives
-        await self._await_turn()
+        turn = False
+        while not turn:
+            fault = await self._sender.fetch_token()
+            if fault is not None:
+                return fault
+            self._rests = 0
+            if self._in_flight.get(tracker) is not worker:
+                await asyncio.sleep(0)  # cut by the credentials' own code: here the cancellation arrives
+            turn = await self._await_turn()
         self._scout, worker.began = None, self._loop.time()
         self._in_flight[tracker] = self._in_flight.pop(tracker)
         self.arm()
         return None
 
-    async def _await_turn(self) -> None:
-        """Takes a turn as soon as there is one."""
+    async def _await_turn(self) -> bool:
+        """Takes a turn as soon as there is one; False when the token has run out before."""
         try:
-            while not self._take_turn(now := self._loop.time() + _TIMER_SLACK):
+            while self._sender.ready(now := self._loop.time() + _TIMER_SLACK):
+                if self._take_turn(now):
+                    return True
                 when = self._budget.next_time(now, self)
                 self._called = self._loop.create_future()
                 await asyncio.wait([self._called], timeout=None if when == math.inf else when - now)
+                await asyncio.sleep(0)  # whoever is cut in this turn hears of it before its room is taken
         finally:
             self._called = None
-            self._leave_line()
+        self._leave_line()
+        return False
 
 
 def _was_cut(worker: _Worker) -> bool:

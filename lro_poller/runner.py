@@ -47,7 +47,7 @@ logger = logging.getLogger("lro_poller")
 
 _WARN_EVERY = 60.0  # seconds between two warnings that polls fail
 _SHORTEST_LEAD = 0.02  # seconds kept for the last poll before a deadline, however fast the server is
-_TURNS_AHEAD = 2  # one that is taken already, and one in so many that goes to whoever waits longest
+_TURNS_AHEAD = 2
 _CLOSED_AT_ONCE = 500  # futures that closing ends in one step of the loop
 
 _Unfinished = TypeVar("_Unfinished", PollTimeout, PollerClosed)
@@ -251,11 +251,16 @@ class Runner:
                 assert isinstance(who, OperationFuture)  # errands have no deadline
                 self._time_out(tracker, who, now)
                 passed += 1
-            if tracker.needs_last_look(due, self._lead()):
-                self._planner.look(tracker, now)
+            self._look_if_last(tracker, due)
         finally:
             self._pump.deadlines.put(tracker, tracker.next_alarm(due, self._lead()))
         return passed
+
+    def _look_if_last(self, tracker: Tracker, now: float) -> None:
+        """Has a poll made at once if it is the last one before a deadline."""
+        if tracker.needs_last_look(now, self._lead()):
+            tracker.looked = now
+            self._planner.look(tracker, now)
 
     def _time_out(self, tracker: Tracker, future: OperationFuture[Any], now: float) -> None:
         choice, future.at_deadline = future.at_deadline, "leave"
@@ -299,6 +304,8 @@ class Runner:
                 self._planner.park(tracker, now, self._draw())
             case Effect.RETRY:
                 self._planner.retry(tracker, now, self._draw())
+                if tracker.due > tracker.first_deadline():
+                    self._look_if_last(tracker, now)
             case Effect.HURRY:
                 self._planner.hurry(tracker, now)
             case Effect.RESOLVE:
@@ -334,9 +341,14 @@ class Runner:
         return drawn
 
     def _lead(self) -> float:
-        """Seconds that are kept for a poll before a deadline: for its turn, where others wait for theirs, and itself."""
-        turn = _TURNS_AHEAD / self._budget.rate(self.loop.time()) if self._queue.short else 0.0
-        return turn + max(3 * self._sender.latency, _SHORTEST_LEAD)
+        """Seconds that are kept for a poll before a deadline: for its turn, and for itself.
+
+        One turn may just have been taken, and one in eight goes to whoever waits longest; where others wait, each poller
+        of the budget has such turns.
+        """
+        budget = self._budget
+        turns = 1 + _TURNS_AHEAD * budget.pollers if self._queue.short else _TURNS_AHEAD
+        return turns / budget.rate(self.loop.time()) + max((2 + budget.pollers) * self._sender.latency, _SHORTEST_LEAD)
 
     def _survive(self, tracker: Tracker, error: BaseException, now: float) -> None:
         """What code of the caller's has raised in here, or a bug of ours: heard of on this operation's own futures.

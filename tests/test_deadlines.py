@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import math
+import random
 import time
 from typing import Any
 
 import backoff
 import pytest
 
-from lro_poller import WORKSPACE_EVENTS, PollError, PollTimeout
+from lro_poller import WORKSPACE_EVENTS, Budget, PollError, PollTimeout
 from lro_poller.wire import Reply
 
 from .scripted import Scripted, done, open_scripted, running
@@ -153,21 +155,93 @@ async def test_a_storm_of_looking_now_puts_nobody_off() -> None:
 
 
 @pytest.mark.behaviour("B10")
+@pytest.mark.parametrize("pollers", [1, 3])
 @pytest.mark.parametrize("rate", [0.5, 5.0, 50.0])
-async def test_a_last_poll_goes_before_others_when_polls_are_short(rate: float) -> None:
-    turn = 1 / rate
+async def test_a_last_poll_goes_before_others_when_polls_are_short(rate: float, pollers: int) -> None:
+    turn = pollers / rate
     ends = {f"operations/{number}": (60 + 5 * number) * turn for number in range(20)}
 
     def answer(name: str, attempt: int) -> Reply:
         return done() if asyncio.get_running_loop().time() >= began + ends.get(name, math.inf) else running()
 
-    async with open_scripted(Scripted(answer), max_rate=rate) as poller:
+    budget = Budget(max_rate=rate)
+    async with contextlib.AsyncExitStack() as stack:
+        poller, *others = [
+            await stack.enter_async_context(open_scripted(Scripted(answer), budget=budget)) for _ in range(pollers)
+        ]
         began = asyncio.get_running_loop().time()
         for number in range(500):
-            poller.submit(f"operations/other-{number}")
-        futures = [poller.submit(name, deadline=end + 3 * turn) for name, end in ends.items()]
+            for one in (poller, *others):
+                one.submit(f"operations/other-{number}")
+        futures = [poller.submit(name, deadline=end + 5 * turn) for name, end in ends.items()]
         await poller.wait_all(futures)
         assert [future.exception() for future in futures] == [None] * 20
+
+
+@pytest.mark.behaviour("B10")
+@pytest.mark.parametrize("load", [0.3, 0.6, 0.9])
+async def test_a_last_poll_has_its_turn_when_polls_are_not_short(load: float) -> None:
+    loop, dice = asyncio.get_running_loop(), random.Random(1)
+    ends: dict[str, float] = {}
+
+    def answer(name: str, attempt: int) -> Any:
+        return after(0.01, done() if loop.time() >= ends.get(name, math.inf) else running())
+
+    async with open_scripted(Scripted(answer), max_rate=5.0, random=dice.random) as poller:
+        for number in range(int(load * 5 * 20)):
+            poller.submit(f"operations/other-{number}", backoff=functools.partial(backoff.constant, interval=20))
+        futures = []
+        for number in range(50):
+            name = f"operations/{number}"
+            ends[name] = loop.time() + 48.5
+            futures.append(poller.submit({"name": name, "metadata": {}}, deadline=50, backoff=RARELY))
+            await asyncio.sleep(dice.uniform(2, 5))
+        await poller.wait_all(futures)
+        assert sum(future.exception() is not None for future in futures) <= 2
+
+
+@pytest.mark.behaviour("B10", "B16")
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "60"}])
+async def test_last_polls_for_very_many_callers_are_no_storm_while_polls_fail(headers: dict[str, str]) -> None:
+    transport = Scripted(lambda name, attempt: after(0.002, Reply(503, headers, b"")))
+    async with open_scripted(transport) as poller:
+        futures = [poller.submit(A, deadline=10 + number / 1000) for number in range(3_000)]
+        await poller.wait_all(futures)
+        assert {type(future.exception()) for future in futures} == {PollTimeout}
+        assert 3 <= sum(when > futures[0].submitted + 9 for when in transport.times(A)) <= 8
+
+
+@pytest.mark.behaviour("B10", "B16")
+async def test_a_poll_that_fails_when_it_was_to_be_the_last_is_made_once_more() -> None:
+    async def answer(name: str, attempt: int) -> Reply:
+        await asyncio.sleep(1)
+        if name == A and attempt == 2:
+            return Reply(503, {"Retry-After": "60"}, b"")
+        return done() if name == A and attempt == 3 else running()
+
+    transport = Scripted(answer)
+    async with open_scripted(transport, backoff=functools.partial(backoff.constant, interval=96)) as poller:
+        for _ in range(30):
+            await poller.get("operations/slow")  # so that it is known how long a poll takes
+        future = poller.submit(A, deadline=100)
+        assert await future == {}
+        assert [round(when - future.submitted) for when in transport.times(A)] == [0, 97, 98]
+
+
+@pytest.mark.behaviour("B10")
+async def test_a_caller_with_less_time_takes_no_last_poll_from_another() -> None:
+    def answer(name: str, attempt: int) -> Reply:
+        return done() if name == A and asyncio.get_running_loop().time() >= began + 960 else running()
+
+    transport = Scripted(answer)
+    async with open_scripted(transport, max_rate=0.1) as poller:
+        began = asyncio.get_running_loop().time()
+        for number in range(300):
+            poller.submit(f"operations/{number}")
+        future = poller.submit(A, deadline=990, backoff=RARELY)
+        await asyncio.sleep(955)
+        poller.submit(A, deadline=34).add_done_callback(lambda done: done.exception())
+        assert await future == {}
 
 
 @pytest.mark.behaviour("B10", "B24")

@@ -282,6 +282,14 @@ def test_a_model_within_another_type_is_refused_beforehand_and_told_what_reads_i
         decoding_of(decode)
 
 
+def test_a_dataclass_that_extends_one_of_pydantics_is_read_whole() -> None:
+    @dataclasses.dataclass
+    class Extended(AsPydanticDataclass):
+        m: int = 0
+
+    assert decoded({"n": 5, "m": 6}, Extended) == Extended(5, 6)
+
+
 def test_a_dataclass_of_pydantics_is_validated() -> None:
     with pytest.raises(DecodeError, match="n: Input should be greater than 3"):
         decoded({"n": 1}, AsPydanticDataclass)
@@ -289,9 +297,16 @@ def test_a_dataclass_of_pydantics_is_validated() -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="type statements came with Python 3.12")
 def test_an_alias_is_what_it_stands_for() -> None:
-    scope = {"AsDataclass": AsDataclass}
-    exec("type Alias = AsDataclass", scope)
+    scope: dict[str, Any] = {"AsDataclass": AsDataclass, "AsModel": AsModel}
+    exec("type Alias = AsDataclass; type Box[T] = list[T]; type Itself = Itself; type Model = AsModel", scope)
     assert decoded({"n": 5}, scope["Alias"]) == AsDataclass(5)
+    assert decoded([1], scope["Box"][int]) == [1]
+    with pytest.raises(DecodeError):
+        decoded(["a"], scope["Box"][int])
+    with pytest.raises(TypeError, match="stands for itself"):
+        decoding_of(scope["Itself"])
+    with pytest.raises(TypeError, match=r"say pydantic\.TypeAdapter"):
+        decoding_of(dict.__class_getitem__((str, scope["Model"])))
 
 
 def test_a_union_of_types_is_told_apart_by_its_tag() -> None:

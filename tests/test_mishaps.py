@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import datetime
 import functools
 import itertools
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -348,6 +350,53 @@ def test_who_waits_for_a_token_takes_no_room_from_others() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.behaviour("B23", "B28")
+def test_who_waits_for_a_turn_with_a_new_token_takes_it_when_it_comes() -> None:
+    async def run() -> None:
+        budget, transport, tokens = Budget(max_rate=5), Scripted(lambda name, attempt: done()), Tokens(held=True)
+        async with (
+            open_scripted(transport, budget=budget, credentials=tokens) as poller,
+            open_scripted(transport, budget=budget) as other,
+        ):
+            future = poller.submit(A)
+            await asyncio.sleep(0.01)
+            await other.submit(B)
+            tokens.gate.set()
+            assert await asyncio.wait_for(future, 5) == {}
+            (first, second) = [when for when, _ in transport.sent]
+            assert second - first >= 0.19
+
+    asyncio.run(run())
+
+
+@pytest.mark.behaviour("B23", "B28")
+def test_a_token_that_runs_out_before_its_turn_is_fetched_anew_without_room() -> None:
+    async def run() -> None:
+        budget, tokens = Budget(max_in_flight=1), Tokens()
+        slow = Scripted(lambda name, attempt: after(0.2, done()))
+        async with (
+            open_scripted(Scripted(lambda name, attempt: done()), budget=budget, credentials=tokens) as poller,
+            open_scripted(slow, budget=budget) as other,
+        ):
+            busy = other.submit(B)
+            await asyncio.sleep(0.01)
+            future = poller.submit(A)
+            while not tokens.refreshes:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.02)
+            tokens.gate.clear()
+            tokens.expiry = datetime.datetime(2020, 1, 1)  # noqa: DTZ001 - as google-auth has it
+            poller._runner._sender._authorizer._fresh_until = -math.inf  # type: ignore[union-attr]
+            assert await busy == {}
+            await asyncio.sleep(0.05)
+            assert budget.in_flight == 0
+            tokens.gate.set()
+            assert await asyncio.wait_for(future, 5) == {}
+            assert tokens.refreshes == 2
+
+    asyncio.run(run())
+
+
 @pytest.mark.behaviour("B28")
 def test_who_waits_for_room_with_a_new_token_takes_it_from_a_poll_of_its_own() -> None:
     refused: list[str] = []
@@ -426,15 +475,17 @@ class TestEager:
             loop.set_task_factory(None)
 
     @pytest.mark.behaviour("B23")
-    async def test_whoever_takes_the_room_of_a_poll_that_is_cut_starts_after_it(self) -> None:
+    @pytest.mark.parametrize("cut_by", ["poll_timeout", "deadline"])
+    async def test_whoever_takes_the_room_of_a_poll_that_is_cut_starts_after_it(self, cut_by: str) -> None:
         loop = asyncio.get_running_loop()
         transport = Scripted(lambda name, attempt: after(99, running()))
         loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
         try:
-            async with open_scripted(transport, max_in_flight=2, poll_timeout=3) as poller:
-                for number in range(6):
-                    poller.submit(f"operations/{number}")
+            timeout, deadlines = (3, [15] * 6) if cut_by == "poll_timeout" else (30, [3, 3, 6, 6, 15, 15])
+            async with open_scripted(transport, max_in_flight=2, poll_timeout=timeout) as poller:
+                futures = [poller.submit(f"operations/{number}", deadline=end) for number, end in enumerate(deadlines)]
                 await asyncio.sleep(20)
+                assert all(future.exception() for future in futures)
                 assert transport.most_in_flight == 2
         finally:
             loop.set_task_factory(None)

@@ -105,7 +105,7 @@ class Budget:
         self.throttled_polls = 0
         """How many polls were answered with 429."""
         self._burst = check_whole("burst", burst, 1)
-        self._turn = -math.inf  # when the next poll starts if all are spaced evenly
+        self._turn = -math.inf  # when the next poll may start; by how far it is past, so much of a burst was saved up
         self._paused_until = -math.inf
         self._throttles = 0  # halts in a row without an answer between them
         self._claimants: dict[Claimant, None] = {}  # who has joined, and was not forgotten, in that order
@@ -126,11 +126,7 @@ class Budget:
 
     def admit(self, now: float, who: Claimant) -> bool:
         """Starts a poll of `who`, if there is room and nobody has waited longer for it; else `who` waits in line."""
-        if (
-            self.in_flight < self.max_in_flight
-            and (not self._in_line or self._is_first(who))
-            and self._next(now) <= now
-        ):
+        if self.in_flight < self.max_in_flight and (not self._in_line or self._is_first(who)) and self._next() <= now:
             self.in_flight += 1
             self._take_turn(now)
             if self._in_line:
@@ -169,11 +165,11 @@ class Budget:
         Whoever stands in line is nudged when that changes.
         """
         free = self.in_flight < self.max_in_flight and (who is None or not self._in_line or self._is_first(who))
-        return self._next(now) if free else math.inf
+        return self._next() if free else math.inf
 
     def has_room(self, now: float) -> bool:
         """Whether another poll may start at `now`."""
-        return self.in_flight < self.max_in_flight and not self._in_line and self._next(now) <= now
+        return self.in_flight < self.max_in_flight and not self._in_line and self._next() <= now
 
     def finish(self, who: Claimant) -> None:
         """A poll of `who` ended, however it did; it asks for its next turn itself."""
@@ -189,6 +185,11 @@ class Budget:
             del self._claimants[who]
             self._in_line.pop(who, None)
             self.in_flight -= who.in_flight
+
+    @property
+    def pollers(self) -> int:
+        """How many take turns."""
+        return len(self._claimants)
 
     def granted(self, now: float) -> bool:
         """Whether `max_rate` says how many polls are to be had, and the service does not say otherwise."""
@@ -208,17 +209,14 @@ class Budget:
         """A request is sent."""
         turn, apart = self._turn, 1 / self.rate(now)
         if turn < now:
-            if now > max(turn, self._paused_until) + _IDLE:
+            saved = 0.0 if self._throttles else (self._burst - 1) * apart
+            if now > max(turn + saved, self._paused_until) + _IDLE:
                 self._busy_since = now
-            turn = now
+            turn = max(turn, now - saved)
         self._turn = turn + (max(apart, _PROBED_EVERY) if self._throttles else apart)
 
-    def _next(self, now: float) -> float:
-        return max(self._turn if self._throttles else self._turn - self._allowance(now), self._paused_until)
-
-    def _allowance(self, now: float) -> float:
-        """By how many seconds polls may be ahead of their turns, so that a burst can start together."""
-        return 0.0 if self._burst == 1 else (self._burst - 1) / self.rate(now)
+    def _next(self) -> float:
+        return max(self._turn, self._paused_until)
 
     def _is_first(self, who: Claimant) -> bool:
         return next(iter(self._in_line)) is who
@@ -253,8 +251,8 @@ class Budget:
             self._ceiling += _FOUND_BY
         if self._throttles and now >= self._paused_until:  # before that, the poll was older than the halt
             self._throttles = 0
-            first = min(self._turn, now + 1 / self.rate(now))
-            self._turn = max(first, now) + self._allowance(now)  # whoever waited all that time has no burst to come
+            # Not before now, either: whoever was held back all that time has no burst to come.
+            self._turn = max(min(self._turn, now + 1 / self.rate(now)), now)
             # The answer was one poller's, and all may have set their timers by the halt.
             for who in tuple(self._claimants):
                 who.nudge()
@@ -268,7 +266,6 @@ class Budget:
         self.throttled_polls += 1
         if now >= self._paused_until:
             if self._throttles == 0:
-                self._turn -= self._allowance(now)  # a probe waits for its own turn, not until a burst is worked off
                 self._lower(now)
             self._refusals += 1
             self._throttles += 1

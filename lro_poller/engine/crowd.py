@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections.abc import Sequence
 from typing import Protocol
 
 from ..errors import LroError
@@ -15,6 +16,7 @@ from ..operation import Operation
 
 __all__ = ["Crowd", "Listener"]
 
+_FEW = 16
 _SWEEP_FROM = 64  # below this many deadlines that count no more a sweep costs more than it frees
 
 
@@ -74,6 +76,13 @@ class Crowd:
     def audience(self) -> tuple[Listener, ...]:
         """All of them."""
         return tuple(self._members.values())
+
+    def watched(self) -> Sequence[Listener]:
+        """Those whose last looks are planned: all of a few; of more, each when its deadline is the first."""
+        first = self.first()
+        if len(self) <= _FEW:
+            return self.audience()
+        return () if first is None else (first,)
 
     def first(self) -> Listener | None:
         """Who has the first deadline; None where nobody has one."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import msgspec
@@ -115,6 +116,7 @@ _NOTHING, _POLL, _BUG = Effect.NOTHING, Effect.POLL, Effect.BUG
 _LARGEST_LEAD = 0.1  # of a wait: however slow the service is, a last poll is not made long before the deadline
 
 _LOOKS_APART = 0.02  # seconds between two last polls, at the least
+_TRIES_APART = 1.0  # the same, while they fail
 
 
 class Tracker(msgspec.Struct, gc=False, eq=False):
@@ -146,6 +148,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         error: Why the last poll failed; None when it did not.
         level: Its place in the queue, -1 while it is not due.
         watchers: How many of its listeners want to see it running.
+        looked: When the last look before a deadline was last asked for.
         alarm: When its deadlines are seen to next, `math.inf` for never. Whoever it is set for may have left.
         owner: Who keeps it, as long as anybody waits for it.
     """
@@ -170,6 +173,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     operation: Operation | None = None
     error: PollError | None = None
     _scheduled: float = math.inf
+    looked: float = -math.inf
     alarm: float = math.inf
     level: int = -1
     watchers: int = 0
@@ -217,7 +221,9 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     def first(self) -> Listener | None:
         """Who of those that wait for it has the first deadline; None where nobody has one."""
         there = self._audience
-        return there.first() if isinstance(there, Crowd) else there
+        if isinstance(there, Crowd):
+            return there.first()
+        return None if there is None or there.deadline is None else there
 
     def first_deadline(self) -> float:
         """The first deadline of those who wait for it; `math.inf` where nobody has one."""
@@ -236,32 +242,35 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         return () if there is None else (there,)
 
     def next_alarm(self, now: float, lead: float) -> float:
-        """When something is to be done about the first deadline; `math.inf` where nobody has one.
+        """When something is to be done about deadlines; `math.inf` where nobody has one.
 
-        That is when its last look may have to be made, for the lead may grow; when it has to; and when it passes.
+        That is when a last look may have to be made, for the lead may grow; when it has to; and when a deadline passes.
 
         Args:
             lead: As of `latest_look`.
         """
-        first = self.first()
-        if first is None or first.deadline is None:
-            return math.inf
-        if now < (earliest := latest_look(first, math.inf)):
-            return earliest
-        return look if now < (look := latest_look(first, lead)) else first.deadline
+        looks = [latest_look(who, at_most) for who in self._watched() for at_most in (math.inf, lead)]
+        return min(self.first_deadline(), *(look for look in looks if look > now), math.inf)
 
     def needs_last_look(self, now: float, lead: float) -> bool:
-        """Whether a poll has to start now that is to end before the first deadline.
+        """Whether a poll has to start now that is to end before a deadline.
 
-        One that was made just before serves as well: of many deadlines, each in turn would be looked at otherwise.
+        One that was made just before serves as well: of many deadlines, each in turn would be looked at otherwise. While
+        polls fail, just before is longer ago.
 
         Args:
             lead: As of `latest_look`.
         """
-        first = self.first()
-        if first is None or self.state is not _PARKED:
+        if self.state is not _PARKED:
             return False
-        return self.seen + _LOOKS_APART < latest_look(first, lead) <= now
+        looked = max(self.seen, self.looked) + (_TRIES_APART if self.failures else _LOOKS_APART)
+        return any(looked < latest_look(who, lead) <= now for who in self._watched())
+
+    def _watched(self) -> Sequence[Listener]:
+        there = self._audience
+        if isinstance(there, Crowd):
+            return there.watched()
+        return () if there is None else (there,)
 
     def let_go(self) -> None:
         """Its wait is over: drops what may hold its future, in a caller's function or an error's traceback."""

@@ -189,7 +189,8 @@ class Http2Transport:
         """The task has ended without a word: somebody cancels every task there is, before its first step it may be."""
         if not opened.done():
             self._opening = None
-            _fail(opened, self._closed_already())
+            failure = Failure(Fault.UNREACHABLE, f"no connection to {self._origin}: connecting was cancelled")
+            _fail(opened, NoExchange(failure, repeatable=False))
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()

@@ -677,6 +677,21 @@ def test_when_a_halt_is_over_no_burst_has_been_saved_up(answered: float) -> None
     assert sum(budget.admit(90.0, ME) for _ in range(9)) == 5, "after a pause there is one again"
 
 
+@pytest.mark.behaviour("B18")
+@pytest.mark.parametrize("burst", [1, 20, 50])
+def test_a_burst_does_not_hold_up_the_recovery_after_a_halt(burst: int) -> None:
+    budget = joined(1_000, 1.0, burst=burst)
+    polls(budget, rate=1, until=20.0)
+    budget.throttled(20.1, 0.0)
+    starts = []
+    for now in [20.1 + step / 10 for step in range(400)]:
+        if budget.admit(now, ME):
+            starts.append(now)
+            budget.answered(now)
+    assert sum(start < 31 for start in starts) >= 3
+    assert sum(40 <= start < 50 for start in starts) >= 9
+
+
 class Leaving(Poller):
     """Has nothing to poll any more when it is told."""
 

@@ -276,7 +276,7 @@ def test_a_reply_that_comes_late_changes_nothing(verdict: Verdict) -> None:
         ([100.0], 1.0, [90.0, 99.0, 100.0]),
         ([100.0], 30.0, [90.0, 100.0]),  # a tenth of the wait at the most
         ([None, 70.0, 50.0], 1.0, [45.0, 49.0, 50.0, 63.0, 69.0, 70.0]),
-        ([50.0, 50.5], 1.0, [45.0, 49.0, 50.0, 50.5]),
+        ([50.0, 60.0], 1.0, [45.0, 49.0, 50.0, 54.0, 59.0, 60.0]),
     ],
 )
 def test_it_is_seen_to_before_each_deadline_and_at_it(
