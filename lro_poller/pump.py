@@ -383,8 +383,6 @@ class Pump:
             if fault is not None:
                 return fault
             self._rests = 0
-            if self._in_flight.get(tracker) is not worker:
-                await asyncio.sleep(0)  # cut by the credentials' own code: here the cancellation arrives
             turn = await self._await_turn()
         self._scout, worker.began = None, self._loop.time()
         self._in_flight[tracker] = self._in_flight.pop(tracker)
@@ -394,13 +392,14 @@ class Pump:
     async def _await_turn(self) -> bool:
         """Takes a turn as soon as there is one; False when the token has run out before."""
         try:
-            while self._sender.ready(now := self._loop.time() + _TIMER_SLACK):
+            while self._sender.ready(self._loop.time()):
+                await asyncio.sleep(0)  # who was cut meanwhile, by the credentials' own code perhaps, hears of it here
+                now = self._loop.time() + _TIMER_SLACK
                 if self._take_turn(now):
                     return True
                 when = self._budget.next_time(now, self)
                 self._called = self._loop.create_future()
                 await asyncio.wait([self._called], timeout=None if when == math.inf else when - now)
-                await asyncio.sleep(0)  # whoever is cut in this turn hears of it before its room is taken
         finally:
             self._called = None
         self._leave_line()

@@ -397,6 +397,47 @@ def test_a_token_that_runs_out_before_its_turn_is_fetched_anew_without_room() ->
     asyncio.run(run())
 
 
+class Hooked(Tokens):
+    """Whoever asks whether there is a token runs `hook`."""
+
+    hook: Callable[[], object] = staticmethod(object)
+
+    @property
+    def token_state(self) -> TokenState:
+        self.hook()
+        state: TokenState = super().token_state
+        return state
+
+
+@pytest.mark.behaviour("B22", "B28")
+def test_credentials_that_cancel_whoever_waits_for_a_turn_take_none_with_it() -> None:
+    async def run() -> None:
+        budget, tokens, heard = Budget(max_in_flight=1), Hooked(), list[Any]()
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: heard.append(context))
+        slow = Scripted(lambda name, attempt: after(0.2, done()))
+        async with (
+            open_scripted(Scripted(lambda name, attempt: done()), budget=budget, credentials=tokens) as poller,
+            open_scripted(slow, budget=budget) as other,
+        ):
+            busy = other.submit(B)
+            await asyncio.sleep(0.01)
+            future = poller.submit(A)
+            while not tokens.refreshes:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.02)
+            poller._runner._sender._authorizer._fresh_until = -math.inf  # type: ignore[union-attr]
+            tokens.hook = future.cancel
+            assert await busy == {}
+            await asyncio.sleep(0.05)
+            assert future.cancelled()
+            assert budget.in_flight == 0
+            tokens.hook = object
+            assert await asyncio.wait_for(poller.submit(A), 5) == {}
+        assert not heard
+
+    asyncio.run(run())
+
+
 @pytest.mark.behaviour("B28")
 def test_who_waits_for_room_with_a_new_token_takes_it_from_a_poll_of_its_own() -> None:
     refused: list[str] = []
