@@ -70,7 +70,7 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
 
     Attributes:
         submitted: When it was submitted, in seconds of the loop's clock.
-        at_deadline: What becomes of the operation then.
+        at_deadline: What becomes of the operation at its deadline.
         ended: When its outcome was known, in seconds of the loop's clock; None before.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime
 import functools
@@ -10,7 +11,7 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -369,24 +370,31 @@ def test_who_waits_for_a_turn_with_a_new_token_takes_it_when_it_comes() -> None:
     asyncio.run(run())
 
 
+@contextlib.asynccontextmanager
+async def one_with_a_token_waits_for_room(budget: Budget, tokens: Tokens) -> AsyncIterator[tuple[Any, Any, Any]]:
+    """A poller whose poll has a new token and no room, its future, and the future of the poll that has the room."""
+    slow = Scripted(lambda name, attempt: after(0.2, done()))
+    async with (
+        open_scripted(Scripted(lambda name, attempt: done()), budget=budget, credentials=tokens) as poller,
+        open_scripted(slow, budget=budget) as other,
+    ):
+        busy = other.submit(B)
+        await asyncio.sleep(0.01)
+        future = poller.submit(A)
+        while not tokens.refreshes:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.02)
+        yield poller, future, busy
+
+
 @pytest.mark.behaviour("B23", "B28")
 def test_a_token_that_runs_out_before_its_turn_is_fetched_anew_without_room() -> None:
     async def run() -> None:
         budget, tokens = Budget(max_in_flight=1), Tokens()
-        slow = Scripted(lambda name, attempt: after(0.2, done()))
-        async with (
-            open_scripted(Scripted(lambda name, attempt: done()), budget=budget, credentials=tokens) as poller,
-            open_scripted(slow, budget=budget) as other,
-        ):
-            busy = other.submit(B)
-            await asyncio.sleep(0.01)
-            future = poller.submit(A)
-            while not tokens.refreshes:
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.02)
+        async with one_with_a_token_waits_for_room(budget, tokens) as (poller, future, busy):
             tokens.gate.clear()
             tokens.expiry = datetime.datetime(2020, 1, 1)  # noqa: DTZ001 - as google-auth has it
-            poller._runner._sender._authorizer._fresh_until = -math.inf  # type: ignore[union-attr]
+            poller._runner._sender._authorizer._fresh_until = -math.inf
             assert await busy == {}
             await asyncio.sleep(0.05)
             assert budget.in_flight == 0
@@ -414,18 +422,8 @@ def test_credentials_that_cancel_whoever_waits_for_a_turn_take_none_with_it() ->
     async def run() -> None:
         budget, tokens, heard = Budget(max_in_flight=1), Hooked(), list[Any]()
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: heard.append(context))
-        slow = Scripted(lambda name, attempt: after(0.2, done()))
-        async with (
-            open_scripted(Scripted(lambda name, attempt: done()), budget=budget, credentials=tokens) as poller,
-            open_scripted(slow, budget=budget) as other,
-        ):
-            busy = other.submit(B)
-            await asyncio.sleep(0.01)
-            future = poller.submit(A)
-            while not tokens.refreshes:
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.02)
-            poller._runner._sender._authorizer._fresh_until = -math.inf  # type: ignore[union-attr]
+        async with one_with_a_token_waits_for_room(budget, tokens) as (poller, future, busy):
+            poller._runner._sender._authorizer._fresh_until = -math.inf
             tokens.hook = future.cancel
             assert await busy == {}
             await asyncio.sleep(0.05)
