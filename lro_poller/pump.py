@@ -3,14 +3,13 @@
 The one place where polls are started and cut. An operation that waits for its turn is an
 entry in a queue; a worker is a task that exists only while something is due, and is given
 the next that is due when it is done with one. One timer is set for whatever comes first: a poll
-that falls due and may start, a deadline, or a poll that has taken too long. Deadlines are a
-schedule of their own, so that a poll which hangs cannot hold one up.
+that falls due and may start, something about a deadline, or a poll that has taken too long.
 
 What arrives in one turn of the loop is dealt with in the next turns, many replies in a row: code that
 runs again and again stays in the processor's caches, from which a client library's would drive it out
 between two polls.
 
-What a reply means for an operation, and what happens at a deadline, is the owner's business.
+What a reply means for an operation is the owner's business.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from collections import deque
 from typing import Protocol
 
 from .engine.budget import Budget
+from .engine.deadlines import Deadlines
 from .engine.queue import Queue
 from .engine.retry import retry_wait
-from .engine.schedule import Schedule
 from .engine.tracker import Event, Tracker
 from .engine.verdict import Setback, Verdict
 from .errors import PollError
@@ -41,7 +40,6 @@ logger = logging.getLogger("lro_poller")
 _START = Event.START  # before Python 3.12 naming a member runs a function of enum's
 _TIMER_SLACK = max(1e-6, time.get_clock_info("monotonic").resolution)  # seconds; a loop may ring so much early
 _AFTER_EARLY = 1e-3  # seconds; a loop that rounds to milliseconds would ring over and over
-_DEADLINES_AT_ONCE = 200  # that pass in one step of the loop, which has other work to do
 _DEALT_AT_ONCE = 16  # replies: a poll has some forty objects, and after 700 new ones the garbage collector runs
 _LAST_POLLS = 10.0  # seconds in which polls that are cancelled have to end
 
@@ -51,13 +49,6 @@ class Owner(Protocol):
 
     def settle(self, tracker: Tracker, verdict: Verdict) -> None:
         """A poll of `tracker` brought this. Never raises."""
-
-    def see_to_deadlines(self, tracker: Tracker, due: float, most: int) -> int:
-        """It is `due` that something is done about deadlines of those who wait for `tracker`.
-
-        Returns how many have passed, `most` at the most; for the others `deadlines` rings again.
-        """
-        ...
 
 
 class _Worker:
@@ -75,10 +66,11 @@ class _Worker:
 
 
 class Pump:
-    """Polls what is due in `queue`, and tells when the deadlines in `deadlines` pass."""
+    """Polls what is due in `queue`, and has done in time what `deadlines` ask for."""
 
-    def __init__(self, owner: Owner, sender: Sender, budget: Budget, queue: Queue[Tracker]) -> None:
-        self.deadlines: Schedule[Tracker] = Schedule("alarm")
+    def __init__(
+        self, owner: Owner, sender: Sender, budget: Budget, queue: Queue[Tracker], deadlines: Deadlines
+    ) -> None:
         self.polls = 0
         self.lateness = 0.0
         """Seconds between the time a poll was due and the time it started, smoothed."""
@@ -89,6 +81,7 @@ class Pump:
         self._sender = sender
         self._budget = budget
         self._queue = queue
+        self._deadlines = deadlines
         self._closed = False
         self._in_flight: dict[Tracker, _Worker] = {}  # in the order in which they were sent
         self._arrived: deque[_Worker] = deque()  # whose polls are over
@@ -184,7 +177,7 @@ class Pump:
 
     def _next_time(self) -> float:
         now = self._loop.time()
-        when = self.deadlines.next_time(now)
+        when = self._deadlines.next_time(now)
         if self._scout is None and (poll := self._queue.next_time(now)) < math.inf:
             turn = self._budget.next_time(now, self)
             if turn == math.inf and not self._in_line:
@@ -201,9 +194,8 @@ class Pump:
         self.deal()  # an outcome that is here was in time
         now = self._loop.time() + _TIMER_SLACK
         try:
-            left, cuts = _DEADLINES_AT_ONCE, self._cuts
-            while left > 0 and (tracker := self.deadlines.pop_due(now)) is not None:
-                left -= max(1, self._owner.see_to_deadlines(tracker, now, left))  # it is a step in any case
+            cuts = self._cuts
+            self._deadlines.ring(now)
             self._stop_slow_polls(now)
             while self._cuts == cuts and self._start_worker():  # who is cut hears of it before its room is taken
                 pass

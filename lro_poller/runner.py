@@ -11,23 +11,22 @@ may do anything, cancelling this very operation included: what it leaves is look
 from __future__ import annotations
 
 import asyncio
-import datetime
 import itertools
 import logging
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from .decoding import Decoder
 from .engine.budget import Budget
 from .engine.cadence import Generated
 from .engine.crowd import Listener
-from .engine.forecast import PLAIN, Hints, around
+from .engine.deadlines import Deadlines
+from .engine.forecast import PLAIN, around
 from .engine.history import History
 from .engine.learning import Learner
 from .engine.planner import Planner, when_worth
 from .engine.queue import Queue
-from .engine.tracker import Effect, Errand, Event, State, Tracker, latest_look
+from .engine.tracker import Effect, Errand, Event, State, Tracker
 from .engine.verdict import Ended, Running, Setback, Verdict
 from .errands import Errands
 from .errors import BackoffError, LroError, PollerClosed, PollError, PollTimeout, summary
@@ -39,15 +38,13 @@ from .sender import Sender
 from .services import Service
 from .stats import Stats
 from .submission import Submission
-from .terms import Progress, Terms, expected_duration
+from .terms import Terms
 
 __all__ = ["Runner"]
 
 logger = logging.getLogger("lro_poller")
 
 _WARN_EVERY = 60.0  # seconds between two warnings that polls fail
-_SHORTEST_LEAD = 0.02  # seconds kept for the last poll before a deadline, however fast the server is
-_TURNS_AHEAD = 2
 _CLOSED_AT_ONCE = 500  # futures that closing ends in one step of the loop
 
 _Unfinished = TypeVar("_Unfinished", PollTimeout, PollerClosed)
@@ -83,7 +80,8 @@ class Runner:
         self._trackers: dict[str, Tracker] = {}
         self._queue: Queue[Tracker] = Queue(when_worth)
         self._planner = Planner(self._queue, budget, self._learner)
-        self._pump = Pump(self, sender, budget, self._queue)
+        self._deadlines = Deadlines(self._queue, self._planner, budget, lambda: sender.latency, self._time_out)
+        self._pump = Pump(self, sender, budget, self._queue, self._deadlines)
         self.errands = Errands(self._queue, self._pump, self._stop, self._wake_name)
         self._quiet_until = -math.inf
 
@@ -106,10 +104,10 @@ class Runner:
         elif tracker.operation is None:
             tracker.operation = operation
         _advise(tracker, terms, 0 if new else tracker.sightings)
-        future: OperationFuture[Any] = OperationFuture(tracker, _decoder(terms), now, terms.deadline, terms.at_deadline)
+        future: OperationFuture[Any] = OperationFuture(tracker, terms.decoder(), now, terms.deadline, terms.at_deadline)
         tracker.join(future, self)
-        if terms.deadline is not None and (alarm := latest_look(future, math.inf)) < tracker.alarm:
-            self._pump.deadlines.put(tracker, alarm)
+        if terms.deadline is not None:
+            self._deadlines.watch(tracker, future)
         if new and operation is None:
             self._planner.at_once(tracker, now)
         elif new:
@@ -137,7 +135,7 @@ class Runner:
         tracker = Tracker.start(operation.name, now, PLAIN)
         tracker.operation = operation
         tracker.on(Event.ABANDON)
-        future: OperationFuture[Any] = OperationFuture(tracker, _decoder(terms), now, _ended_host=self)
+        future: OperationFuture[Any] = OperationFuture(tracker, terms.decoder(), now, _ended_host=self)
         future._finish(operation, now)
         return future
 
@@ -243,26 +241,10 @@ class Runner:
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s: poll %d: %s", tracker.name, tracker.polls, self._describe(tracker, verdict, now))
 
-    def see_to_deadlines(self, tracker: Tracker, due: float, most: int) -> int:
-        """See `pump.Owner`."""
-        now, passed = self.loop.time(), 0
-        try:
-            while passed < most and (who := tracker.late(due)) is not None:
-                assert isinstance(who, OperationFuture)  # errands have no deadline
-                self._time_out(tracker, who, now)
-                passed += 1
-            self._look_if_last(tracker, due)
-        finally:
-            self._pump.deadlines.put(tracker, tracker.next_alarm(due, self._lead()))
-        return passed
-
-    def _look_if_last(self, tracker: Tracker, now: float) -> None:
-        """Has a poll made at once if it is the last one before a deadline."""
-        if tracker.needs_last_look(now, self._lead()):
-            tracker.looked = now
-            self._planner.look(tracker, now)
-
-    def _time_out(self, tracker: Tracker, future: OperationFuture[Any], now: float) -> None:
+    def _time_out(self, tracker: Tracker, future: Listener) -> None:
+        """The deadline of one who waits for `tracker` has passed."""
+        assert isinstance(future, OperationFuture)  # errands have no deadline
+        now = self.loop.time()
         choice, future.at_deadline = future.at_deadline, "leave"
         if choice != "leave":
             self.errands.cancel_unattended(tracker.name)
@@ -305,7 +287,7 @@ class Runner:
             case Effect.RETRY:
                 self._planner.retry(tracker, now, self._draw())
                 if tracker.due > tracker.first_deadline():
-                    self._look_if_last(tracker, now)
+                    self._deadlines.look_if_last(tracker, now)
             case Effect.HURRY:
                 self._planner.hurry(tracker, now)
             case Effect.RESOLVE:
@@ -339,16 +321,6 @@ class Runner:
         if not isinstance(drawn, (int, float)) or not 0 <= drawn <= 1:
             raise ValueError("the source of randomness gave no number from 0 to 1")
         return drawn
-
-    def _lead(self) -> float:
-        """Seconds that are kept for a poll before a deadline: for its turn, and for itself.
-
-        One turn may just have been taken, and one in eight goes to whoever waits longest; where others wait, each poller
-        of the budget has such turns.
-        """
-        budget = self._budget
-        turns = 1 + _TURNS_AHEAD * budget.pollers if self._queue.short else _TURNS_AHEAD
-        return turns / budget.rate(self.loop.time()) + max((2 + budget.pollers) * self._sender.latency, _SHORTEST_LEAD)
 
     def _survive(self, tracker: Tracker, error: BaseException, now: float) -> None:
         """What code of the caller's has raised in here, or a bug of ours: heard of on this operation's own futures.
@@ -393,7 +365,7 @@ class Runner:
             who._ended_host = self
         waited_for = tracker.leave(who)
         if not waited_for:
-            self._pump.deadlines.remove(tracker)
+            self._deadlines.forget(tracker)
         return waited_for
 
     def _forget(self, tracker: Tracker) -> None:
@@ -407,10 +379,6 @@ class Runner:
         return ending(tracker.name, tracker.operation, tracker.polls, elapsed, tracker.error, token)
 
 
-def _decoder(terms: Terms) -> Decoder | None:
-    return None if terms.decoding is None else Decoder(*terms.decoding)
-
-
 def _advise(tracker: Tracker, terms: Terms, before: int) -> None:
     """Takes what a caller says of how to wait for an operation, unless another one who waits for it has said so.
 
@@ -419,11 +387,10 @@ def _advise(tracker: Tracker, terms: Terms, before: int) -> None:
     """
     if tracker.backoff is None and terms.backoff is not None:
         tracker.backoff = Generated(terms.backoff, before)
-    if tracker.hints is not None or (terms.kind is None and terms.expected is None and terms.progress is None):
-        return
-    tracker.hints = Hints(terms.kind, terms.expected, _total(terms.progress))
-    if terms.expected is not None:
-        tracker.forecast = around(terms.expected)
+    if tracker.hints is None:
+        tracker.hints = hints = terms.hints()
+        if hints is not None and hints.expected is not None:
+            tracker.forecast = around(hints.expected)
 
 
 def _mishap(tracker: Tracker, error: BaseException) -> PollError:
@@ -438,10 +405,3 @@ def _last_of(failures: int, error: PollError) -> PollError:
     last = PollError(error.name, reason, error.http_status, error.status, error.scopes)
     last.__cause__ = error.__cause__
     return last
-
-
-def _total(progress: Progress | None) -> Callable[[Operation, float], float | None] | None:
-    """`progress` as the engine takes it, without a clock."""
-    if progress is None:
-        return None
-    return lambda operation, age: expected_duration(progress(operation), age, datetime.datetime.now(datetime.UTC))

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from .checks import check_function, check_seconds
-from .decoding import Decoding, decoding_of
+from .decoding import Decoder, Decoding, decoding_of
 from .engine.cadence import BackoffFactory, check_backoff
+from .engine.forecast import Hints
 from .operation import Operation
 
 __all__ = ["AtDeadline", "Progress", "Terms", "expected_duration", "make_terms"]
@@ -47,6 +48,16 @@ class Terms(NamedTuple):
     kind: str | None = None
     expected: float | None = None
     progress: Progress | None = None
+
+    def decoder(self) -> Decoder | None:
+        """What makes the value of one future; None where that is the operation itself."""
+        return None if self.decoding is None else Decoder(*self.decoding)
+
+    def hints(self) -> Hints | None:
+        """What the engine is told of how long it takes; None where nothing is said."""
+        if self.kind is None and self.expected is None and self.progress is None:
+            return None
+        return Hints(self.kind, self.expected, _total(self.progress))
 
 
 def make_terms(
@@ -104,6 +115,13 @@ def expected_duration(said: object, age: float, wall: datetime.datetime) -> floa
         case _:
             return None
     return total if age < total < math.inf else None
+
+
+def _total(progress: Progress | None) -> Callable[[Operation, float], float | None] | None:
+    """`progress` as the engine takes it, without a clock."""
+    if progress is None:
+        return None
+    return lambda operation, age: expected_duration(progress(operation), age, datetime.datetime.now(datetime.UTC))
 
 
 def _same(given: float, checked: float) -> float:

@@ -321,10 +321,10 @@ async def test_very_many_deadlines_of_who_has_left_leave_the_loop_to_others() ->
             name = f"operations/{number}"
             left, _ = poller.submit(name, deadline=10), poller.submit(name)
             left.cancel()
-        pump = poller._runner._pump  # type: ignore[union-attr]  # nothing else tells of deadlines that are nobody's
+        deadlines = poller._runner._deadlines  # type: ignore[union-attr]  # nothing else tells of those that are nobody's
         await asyncio.sleep(9)  # when a last poll might have to be made
         turns = 0
-        while len(pump.deadlines):
+        while len(deadlines):
             await asyncio.sleep(0)
             turns += 1
         assert turns >= 2_000 / 500

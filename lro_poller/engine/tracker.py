@@ -28,7 +28,7 @@ from .forecast import PLAIN, Forecast, Hints
 from .history import Kind
 from .verdict import Ended, Running, Setback, Unauthorized, Verdict
 
-__all__ = ["LIFE", "Cancellation", "Effect", "Errand", "Event", "State", "Tracker", "latest_look"]
+__all__ = ["LIFE", "Cancellation", "Effect", "Errand", "Event", "State", "Tracker"]
 
 
 class State(enum.IntEnum):
@@ -110,13 +110,8 @@ LIFE: dict[State, dict[Event, tuple[State, Effect]]] = {
 _ROWS = [[LIFE[state][event] for event in Event] for state in State]  # the same table, indexed in one step
 
 # What every poll asks for: before Python 3.12 naming a member runs a function of enum's.
-_PARKED, _ENDED, _RUNNING = State.PARKED, State.ENDED, Event.RUNNING
+_ENDED, _RUNNING = State.ENDED, Event.RUNNING
 _NOTHING, _POLL, _BUG = Effect.NOTHING, Effect.POLL, Effect.BUG
-
-_LARGEST_LEAD = 0.1  # of a wait: however slow the service is, a last poll is not made long before the deadline
-
-_LOOKS_APART = 0.02  # seconds between two last polls, at the least
-_TRIES_APART = 1.0  # the same, while they fail
 
 
 class Tracker(msgspec.Struct, gc=False, eq=False):
@@ -241,32 +236,8 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
             return there.audience()
         return () if there is None else (there,)
 
-    def next_alarm(self, now: float, lead: float) -> float:
-        """When something is to be done about deadlines; `math.inf` where nobody has one.
-
-        That is when a last look may have to be made, for the lead may grow; when it has to; and when a deadline passes.
-
-        Args:
-            lead: As of `latest_look`.
-        """
-        looks = [latest_look(who, at_most) for who in self._watched() for at_most in (math.inf, lead)]
-        return min(self.first_deadline(), *(look for look in looks if look > now), math.inf)
-
-    def needs_last_look(self, now: float, lead: float) -> bool:
-        """Whether a poll has to start now that is to end before a deadline.
-
-        One that was made just before serves as well: of many deadlines, each in turn would be looked at otherwise. While
-        polls fail, just before is longer ago.
-
-        Args:
-            lead: As of `latest_look`.
-        """
-        if self.state is not _PARKED:
-            return False
-        looked = max(self.seen, self.looked) + (_TRIES_APART if self.failures else _LOOKS_APART)
-        return any(looked < latest_look(who, lead) <= now for who in self._watched())
-
-    def _watched(self) -> Sequence[Listener]:
+    def watched(self) -> Sequence[Listener]:
+        """Those of them whose last looks are planned."""
         there = self._audience
         if isinstance(there, Crowd):
             return there.watched()
@@ -323,17 +294,6 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
                 self.renewed = True
                 return self.on(Event.REFUSED if again else Event.UNAUTHORIZED)
         return self.on(Event.REFUSED)
-
-
-def latest_look(who: Listener, lead: float) -> float:
-    """When the last poll for `who` has to start; `math.inf` without a deadline.
-
-    Args:
-        lead: Seconds that a poll takes, and its turn; of a short wait a tenth is kept for it at the most.
-    """
-    if who.deadline is None:
-        return math.inf
-    return who.deadline - min(lead, _LARGEST_LEAD * (who.deadline - who.submitted))
 
 
 class Errand(Tracker, gc=False, eq=False):

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lro_poller.engine.forecast import PLAIN, around
-from lro_poller.engine.tracker import LIFE, Cancellation, Effect, Event, State, Tracker, latest_look
+from lro_poller.engine.tracker import LIFE, Cancellation, Effect, Event, State, Tracker
 from lro_poller.engine.verdict import Ended, Refused, Running, Setback, Unauthorized, Verdict
 from lro_poller.errors import LroError, PollError
 from lro_poller.operation import Operation
@@ -265,70 +265,6 @@ def test_a_reply_that_comes_late_changes_nothing(verdict: Verdict) -> None:
     before = facts(tracker)
     tracker.hear(verdict, NOW)
     assert facts(tracker) == before
-
-
-@pytest.mark.behaviour("B10")
-@pytest.mark.parametrize(
-    "deadlines, lead, alarms",
-    [
-        ([], 1.0, []),
-        ([None, None], 1.0, []),
-        ([100.0], 1.0, [90.0, 99.0, 100.0]),
-        ([100.0], 30.0, [90.0, 100.0]),  # a tenth of the wait at the most
-        ([None, 70.0, 50.0], 1.0, [45.0, 49.0, 50.0, 63.0, 69.0, 70.0]),
-        ([50.0, 60.0], 1.0, [45.0, 49.0, 50.0, 54.0, 59.0, 60.0]),
-    ],
-)
-def test_it_is_seen_to_before_each_deadline_and_at_it(
-    deadlines: list[float | None], lead: float, alarms: list[float]
-) -> None:
-    tracker, rung = make(), list[float]()
-    for deadline in deadlines:
-        tracker.join(Waiter(deadline))
-    while (alarm := tracker.next_alarm(rung[-1] if rung else 0.0, lead)) < math.inf:
-        rung.append(alarm)
-        if (late := tracker.late(alarm)) is not None:
-            tracker.leave(late)
-    assert rung == alarms
-
-
-@pytest.mark.behaviour("B10")
-@pytest.mark.parametrize(
-    "deadlines, seen, now, needed",
-    [
-        ([], 0.0, 49.0, False),
-        ([None], 0.0, 49.0, False),
-        ([50.0], 0.0, 48.9, False),
-        ([50.0], 0.0, 49.0, True),
-        ([50.0], 48.9, 49.0, True),
-        ([50.0], 48.99, 49.0, False),  # a poll that was made just before serves as well
-        ([50.0], 49.5, 49.9, False),
-        ([70.0, None, 50.0], 0.0, 49.0, True),
-        ([70.0, None], 0.0, 49.0, False),
-        ([1.0], 0.0, 0.89, False),
-        ([1.0], 0.0, 0.9, True),  # a tenth of the wait at the most
-    ],
-)
-def test_a_last_look_is_needed_where_none_was_just_made(
-    deadlines: list[float | None], seen: float, now: float, needed: bool
-) -> None:
-    tracker = make()
-    for deadline in deadlines:
-        tracker.join(Waiter(deadline))
-    tracker.seen = seen
-    assert tracker.needs_last_look(now, 1.0) is needed
-    tracker.on(Event.START)
-    assert not tracker.needs_last_look(now, 1.0), "one is under way"
-
-
-@pytest.mark.behaviour("B10")
-@given(submitted=st.floats(0, 1e6), span=st.floats(1e-3, 1e6), lead=st.floats(0.02, 60))
-@MANY
-def test_what_is_kept_for_a_last_look_is_a_tenth_of_the_wait_at_the_most(
-    submitted: float, span: float, lead: float
-) -> None:
-    kept = submitted + span - latest_look(Waiter(submitted + span, submitted), lead)
-    assert kept == pytest.approx(min(lead, span / 10), rel=0.01, abs=1e-9)
 
 
 doings = st.sampled_from(["join", "join", "leave", "postpone", "late"])

@@ -297,7 +297,7 @@ class _Fleet:
             len(runner._trackers),
             len(runner.errands.under_way),
             len(runner._queue),
-            len(runner._pump.deadlines),
+            len(runner._deadlines),
             runner._pump.in_flight,
             len(runner._pump._workers),
         )
