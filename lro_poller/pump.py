@@ -124,7 +124,7 @@ class Pump:
             return
         now = self._loop.time()
         when = max(self._queue.next_time(now), self._rests_until)
-        if self._loop.is_closed() or self._scout is not None or when > now:
+        if self._loop.is_closed() or self._scout is not None or when > now or self._is_full():
             self._leave_line()
         self.arm()  # in either case: while it stood in line no timer was set for a poll
 
@@ -178,7 +178,7 @@ class Pump:
     def _next_time(self) -> float:
         now = self._loop.time()
         when = self._deadlines.next_time(now)
-        if self._scout is None and (poll := self._queue.next_time(now)) < math.inf:
+        if self._scout is None and not self._is_full() and (poll := self._queue.next_time(now)) < math.inf:
             turn = self._budget.next_time(now, self)
             if turn == math.inf and not self._in_line:
                 turn = now  # to get in line: only who stands in it is told when there is room
@@ -260,7 +260,7 @@ class Pump:
         now = self._loop.time() + _TIMER_SLACK
         if self._scout is not None:
             return False
-        if self._closed or self._queue.next_time(now) > now or self._rests_until > now:
+        if self._closed or self._queue.next_time(now) > now or self._rests_until > now or self._is_full():
             self._leave_line()
             return False
         # Asked before a turn is taken: code of the caller's runs in there, and may raise, close this or cancel what is due.
@@ -282,6 +282,10 @@ class Pump:
             self._scout, worker.began = tracker, math.inf
             self._leave_line()
         return True
+
+    def _is_full(self) -> bool:
+        """Whether the transport takes no more until one of its polls is over, which sets the timer anew."""
+        return self._sender.limited and not self._sender.can_send(self.in_flight)
 
     def _take_turn(self, now: float) -> bool:
         """Takes a turn and room in the budget; False, and stands in line for it, where there is none."""

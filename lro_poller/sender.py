@@ -20,7 +20,7 @@ from .engine.verdict import Refused, Unauthorized, Verdict, acknowledge, judge, 
 from .errors import CredentialsError, PollError
 from .names import encode
 from .services import Service
-from .transports import Transport
+from .transports import Limited, Transport
 from .version import __version__
 from .wire import Fault, NoReply, Reply
 
@@ -47,6 +47,7 @@ class Sender:
 
     Attributes:
         latency: Seconds that a request takes, smoothed.
+        limited: Whether the transport takes so many requests at once and no more.
     """
 
     def __init__(
@@ -58,10 +59,20 @@ class Sender:
         self._origin = origin
         self._prefix = f"/{service.version}/"
         self._transport = transport
+        self.limited = isinstance(transport, Limited)
         self._authorizer = authorizer
         self._loop = asyncio.get_running_loop()
         self._reached = False
         self._client = f"gl-python/{platform.python_version()} {transport.library} gapic/{__version__}"
+
+    def can_send(self, in_flight: int) -> bool:
+        """Whether the transport takes one more request at once while so many are under way."""
+        if not isinstance(self._transport, Limited):
+            return True
+        try:
+            return in_flight < self._transport.capacity()
+        except Exception:  # a transport of the caller's own, which does not know
+            return True
 
     def ready(self, now: float) -> bool:
         """Whether a request can be sent at `now` without waiting for a token."""

@@ -493,3 +493,41 @@ def test_a_loop_that_rounds_its_timers_down_is_not_made_to_spin() -> None:
         loop.close()
     assert 400 < polls < 520
     assert loop.timers_set < 4 * polls
+
+
+class Narrow(Scripted):
+    """A transport that carries two requests at once, or says nonsense of it."""
+
+    says: Any = 2
+
+    def capacity(self) -> Any:
+        if isinstance(self.says, Exception):
+            raise self.says
+        return self.says
+
+
+@pytest.mark.behaviour("B19")
+@pytest.mark.parametrize("shared", [False, True])
+async def test_no_more_is_sent_at_once_than_the_transport_carries(*, shared: bool) -> None:
+    transport = Narrow(lambda name, attempt: after(1, done()))
+    budget = Budget(max_in_flight=8)
+    async with open_scripted(transport, budget=budget) as poller:
+        others = Scripted(lambda name, attempt: after(0.5, done()))
+        async with open_scripted(others, budget=budget if shared else None) as other:
+            began = asyncio.get_running_loop().time()
+            theirs = [other.submit(f"operations/{number}") for number in range(60)]
+            await poller.wait_all([f"operations/{number}" for number in range(10)])
+            assert asyncio.get_running_loop().time() - began < 6
+            await other.wait_all(theirs)
+    assert transport.most_in_flight == 2
+    assert others.most_in_flight in ((6, 7, 8) if shared else (32,))
+
+
+@pytest.mark.behaviour("B19")
+@pytest.mark.parametrize("says", [RuntimeError("no idea"), "many", None])
+async def test_a_transport_that_does_not_know_what_it_carries_is_not_limited(says: Any) -> None:
+    transport = Narrow(lambda name, attempt: after(1, done()))
+    transport.says = says
+    async with open_scripted(transport) as poller:
+        await poller.wait_all([f"operations/{number}" for number in range(10)])
+    assert transport.most_in_flight == 10

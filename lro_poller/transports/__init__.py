@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 from ..origin import check_origin
 from ..wire import Reply
 
-__all__ = ["Transport", "check_transport"]
+__all__ = ["Limited", "Transport", "check_transport"]
 
 
 @runtime_checkable
@@ -40,6 +40,18 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Closes every connection."""
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A transport over which no more than so many requests are sent at once.
+
+    Those beyond it would wait in there, out of the poller's order: the last poll before a deadline behind all others.
+    """
+
+    def capacity(self) -> int:
+        """How many requests may be under way now; one at the least."""
+        ...
 
 
 def check_transport(transport: Transport | None, origin: str, *, allow_http: bool) -> Transport | None:

@@ -27,7 +27,7 @@ from ..version import __version__
 from ..wire import MAX_BODY, Fault, NoReply, Reply
 from .http2_connection import Connection, NoExchange
 from .http2_fields import encode_fields
-from .http2_session import Exchange, Failure
+from .http2_session import USUAL_LIMIT, Exchange, Failure
 
 __all__ = ["Http2Transport"]
 
@@ -86,6 +86,11 @@ class Http2Transport:
         """Where it sends to."""
         return self._origin
 
+    def capacity(self) -> int:
+        """See `Limited.capacity`. What ends on a connection that takes no more is no matter of the next one."""
+        limit = USUAL_LIMIT if self._connection is None else max(self._connection.limit, 1)
+        return limit + sum(connection.in_flight for connection in self._connections if not connection.usable)
+
     async def send(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
         """See `Transport.send`."""
         block = self._encode(method, path, headers)
@@ -113,13 +118,19 @@ class Http2Transport:
                 connection.abort()
 
     async def _exchange(self, block: bytes, *, safe: bool) -> Exchange:
-        """Sends a request once more, over a new connection, when it cannot have done anything."""
-        try:
-            return await (await self._connected()).exchange(block, safe=safe)
-        except NoExchange as error:
-            if not error.repeatable:
-                raise
-        return await (await self._connected()).exchange(block, safe=safe)
+        """Sends a request once more, over a new connection perhaps, when it cannot have done anything.
+
+        That it waited for its turn on a connection which others' polls have used up does not count.
+        """
+        repeated = False
+        while True:
+            connection = await self._connected()
+            try:
+                return await connection.exchange(block, safe=safe)
+            except NoExchange as error:
+                if not error.repeatable or repeated:
+                    raise
+                repeated = error.tried
 
     def _encode(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
         if _CONTROL.search("".join((path, *headers, *headers.values()))):

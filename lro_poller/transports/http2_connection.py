@@ -26,20 +26,32 @@ class NoExchange(NoReply):
     Attributes:
         repeatable: Whether the request may be sent again: the server did not act on it, or
             it does no harm and the connection was dead before it.
+        tried: False where it never had its turn on a connection that others have used.
     """
 
-    def __init__(self, failure: Failure, *, repeatable: bool) -> None:
+    def __init__(self, failure: Failure, *, repeatable: bool, tried: bool = True) -> None:
         super().__init__(failure.fault, failure.why)
         self.repeatable = repeatable
+        self.tried = tried
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """Who waits for a stream, and how much had been heard from the server when it was opened."""
+@dataclass(eq=False, slots=True)
+class _Request:
+    """A request that waits for a stream, or for its reply.
 
-    future: asyncio.Future[Exchange]
-    heard: int
+    Attributes:
+        block: From `encode_fields`.
+        safe: Whether the request may be repeated without harm.
+        reply: Done when it has ended, one way or the other.
+        stream: 0 while it has none.
+        heard: How much had been heard from the server when that was opened.
+    """
+
+    block: bytes
     safe: bool
+    reply: asyncio.Future[Exchange]
+    stream: int = 0
+    heard: int = 0
 
 
 class Connection(asyncio.Protocol):
@@ -59,8 +71,8 @@ class Connection(asyncio.Protocol):
         self.closed: asyncio.Future[None] = self._loop.create_future()
         self._session = Session(origin)
         self._lost = Failure(Fault.UNREACHABLE, f"{origin} ended the connection")
-        self._waiting: dict[int, _Waiting] = {}
-        self._turns = asyncio.Semaphore(0)
+        self._line: dict[_Request, None] = {}  # those without a stream, in the order in which they came
+        self._open: dict[int, _Request] = {}  # by stream
         self._transport: asyncio.Transport | None = None
         self._heard = 0
         self._flushing = False
@@ -69,6 +81,16 @@ class Connection(asyncio.Protocol):
     def usable(self) -> bool:
         """Whether a new exchange may begin."""
         return not self._session.closing and not self.closed.done()
+
+    @property
+    def in_flight(self) -> int:
+        """How many exchanges are under way."""
+        return len(self._open)
+
+    @property
+    def limit(self) -> int:
+        """How many exchanges may be under way at once, as the server says now; others wait for a stream."""
+        return min(self._session.limit, _MOST_EXCHANGES)
 
     async def exchange(self, block: bytes, *, safe: bool) -> Exchange:
         """Sends a request and waits for the whole reply; cancelling resets the stream.
@@ -79,19 +101,19 @@ class Connection(asyncio.Protocol):
 
         Raises:
             NoExchange: there was no reply.
+            ValueError: the block does not fit into one frame.
         """
-        async with self._turns:
-            if not self.usable:
-                raise NoExchange(self._lost, repeatable=True)
-            stream = self._session.open(block)
-            waiting = _Waiting(self._loop.create_future(), self._heard, safe)
-            self._waiting[stream] = waiting
-            self._flush_soon()
-            try:
-                return await waiting.future
-            finally:
-                if self._waiting.pop(stream, None) is not None:
-                    self._give_up(stream, waiting)
+        if not self.usable:
+            raise NoExchange(self._lost, repeatable=True)
+        request = _Request(block, safe, self._loop.create_future())
+        self._line[request] = None
+        self._serve_line()
+        try:
+            return await request.reply
+        finally:
+            self._line.pop(request, None)
+            if self._open.pop(request.stream, None) is not None:
+                self._give_up(request)
 
     def close(self) -> None:
         """Takes leave of the server; what is under way fails."""
@@ -116,19 +138,19 @@ class Connection(asyncio.Protocol):
         if self._session.broken is not None:
             self._refuse(self._session.broken)
         elif self._session.settled and not self.ready.done():
-            self._turns = asyncio.Semaphore(min(max(self._session.limit, 1), _MOST_EXCHANGES))
             self.ready.set_result(None)
         for stream, outcome in ended:
-            waiting = self._waiting.pop(stream, None)
-            if waiting is not None:
-                _settle(waiting, outcome)
+            request = self._open.pop(stream, None)
+            if request is not None:
+                _settle(request, outcome)
+        self._serve_line()
         if self._session.unsent:
             self._flush()
-        self._close_if_over()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._session.closing = True
         self._fail_all()
+        self._serve_line()
         self._refuse(self._lost)
         if not self.closed.done():
             self.closed.set_result(None)
@@ -139,24 +161,47 @@ class Connection(asyncio.Protocol):
             self.ready.set_exception(NoExchange(failure, repeatable=False))
             self.ready.exception()  # nobody has to wait for it
 
-    def _fail_all(self) -> None:
-        lost, self._waiting = self._waiting, {}
-        for waiting in lost.values():
-            if not waiting.future.done():
-                dead_before = waiting.safe and waiting.heard == self._heard
-                waiting.future.set_exception(NoExchange(self._lost, repeatable=dead_before))
+    def _serve_line(self) -> None:
+        """Opens streams for whoever waits for one; where none is opened any more, all are turned away."""
+        while self._line and self.usable and len(self._open) < self.limit:
+            request = next(iter(self._line))
+            del self._line[request]
+            if not request.reply.done():  # as it is when somebody has cancelled its task
+                self._send(request)
+        if not self.usable:
+            self._turn_away()
+            if not self._open:
+                self.close()
 
-    def _give_up(self, stream: int, waiting: _Waiting) -> None:
-        """Nobody waits for `stream` any more. A connection that has been silent since it was opened may be dead."""
-        self._session.cancel(stream)
+    def _send(self, request: _Request) -> None:
+        try:
+            request.stream, request.heard = self._session.open(request.block), self._heard
+        except ValueError as error:
+            request.reply.set_exception(error)
+            return
+        self._open[request.stream] = request
         self._flush_soon()
-        if waiting.heard == self._heard:
-            self._session.closing = True
-        self._close_if_over()
 
-    def _close_if_over(self) -> None:
-        if self._session.closing and not self._waiting:
-            self.close()
+    def _turn_away(self) -> None:
+        line, self._line = self._line, {}
+        for request in line:
+            if not request.reply.done():
+                request.reply.set_exception(NoExchange(self._lost, repeatable=True, tried=not self._session.used))
+
+    def _fail_all(self) -> None:
+        lost, self._open = self._open, {}
+        for request in lost.values():
+            if not request.reply.done():
+                dead_before = request.safe and request.heard == self._heard
+                request.reply.set_exception(NoExchange(self._lost, repeatable=dead_before))
+
+    def _give_up(self, request: _Request) -> None:
+        """Nobody waits for its reply any more. A connection that has been silent since it was sent may be dead."""
+        self._session.cancel(request.stream)
+        self._flush_soon()
+        if request.heard == self._heard:
+            self._session.closing = True
+        self._serve_line()
 
     def _flush_soon(self) -> None:
         """Sends at the end of this round of the loop, in one piece with what others have to send."""
@@ -175,10 +220,10 @@ class Connection(asyncio.Protocol):
             transport.abort()
 
 
-def _settle(waiting: _Waiting, outcome: Exchange | Failure) -> None:
-    if waiting.future.done():
+def _settle(request: _Request, outcome: Exchange | Failure) -> None:
+    if request.reply.done():
         return
     if isinstance(outcome, Failure):
-        waiting.future.set_exception(NoExchange(outcome, repeatable=outcome.unprocessed))
+        request.reply.set_exception(NoExchange(outcome, repeatable=outcome.unprocessed))
     else:
-        waiting.future.set_result(outcome)
+        request.reply.set_result(outcome)

@@ -16,7 +16,7 @@ from typing import TypeAlias
 from ..wire import MAX_BODY, Fault
 from .http2_fields import EMPTY_TABLE, MAX_FIELDS, NO_HEAD, FieldsReader, Head
 
-__all__ = ["Exchange", "Failure", "Outcome", "Session"]
+__all__ = ["USUAL_LIMIT", "Exchange", "Failure", "Outcome", "Session"]
 
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS = 0, 1, 3, 4
 _PUSH_PROMISE, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = 5, 6, 7, 8, 9
@@ -30,6 +30,7 @@ _MAX_BLOCK = 1 << 15  # bytes of a reply's header fields as they are sent: CONTI
 _STREAM_WINDOW = MAX_BODY + _MAX_FRAME  # a body of the largest size never waits for us to open its window
 _CONNECTION_WINDOW = 1 << 26
 _LAST_STREAM = (1 << 31) - 1
+USUAL_LIMIT = 100  # exchanges at once, until the server says: what RFC 9113 recommends as the least
 _SETTINGS_SENT = {
     _HEADER_TABLE_SIZE: 0,
     _ENABLE_PUSH: 0,
@@ -87,7 +88,7 @@ class Session:
         self._queue(_SETTINGS, 0, 0, b"".join(struct.pack(">HI", *setting) for setting in _SETTINGS_SENT.items()))
         self._queue(_WINDOW_UPDATE, 0, 0, struct.pack(">I", _CONNECTION_WINDOW))
         self.settled = False
-        self.limit = 100  # what RFC 9113 recommends as the least, until the server says
+        self.limit = USUAL_LIMIT
         self.closing = False
         self.broken: Failure | None = None
         self._reader = FieldsReader()
@@ -97,6 +98,11 @@ class Session:
         self._block: tuple[int, int, bytearray] | None = None  # stream, flags and header block, until it is whole
         self._consumed = 0
         self._ended: list[tuple[int, Outcome]] = []
+
+    @property
+    def used(self) -> bool:
+        """Whether there was any exchange."""
+        return self._next > 1
 
     def open(self, block: bytes) -> int:
         """Queues a request without a body; returns the number of its stream.

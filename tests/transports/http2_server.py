@@ -119,6 +119,11 @@ class ServerConnection(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.write(self.h2.data_to_send())
 
+    def allow(self, streams: int) -> None:
+        """Tells the client that so many streams may be open at once from now on."""
+        self.h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: streams})
+        self.flush()
+
     def raw(self, *frames: bytes) -> None:
         """Sends frames that h2 would not."""
         self.transport.write(b"".join(frames))

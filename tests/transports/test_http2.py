@@ -13,6 +13,7 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import backoff
 import pytest
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
@@ -29,6 +30,12 @@ Serve = Callable[[Handler], Awaitable[tuple[Http2Server, Http2Transport]]]
 Speak = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+
+
+def settings(streams: int) -> bytes:
+    """As `SETTINGS`, with how many streams may be open at once."""
+    return b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03" + struct.pack(">I", streams)
+
 
 PUSH_PROMISE = b"\x00\x00\x05\x05\x04\x00\x00\x00\x01\x00\x00\x00\x02\x88"
 
@@ -95,6 +102,154 @@ async def test_all_polls_share_one_connection_within_the_servers_limit(serve: Se
     replies = await asyncio.gather(*(ask(transport, number) for number in range(40)))
     assert [reply.body for reply in replies] == [f"/v1/operations/{number}".encode() for number in range(40)]
     assert (server.accepted, most) == (1, 5)
+
+
+class Counter:
+    """Answers each request when it is let go; counts those that are under way at once."""
+
+    def __init__(self) -> None:
+        self.open_now = self.most = self.answered = 0
+        self.go_on = asyncio.Semaphore(0)
+
+    async def __call__(self, stream: Stream) -> None:
+        self.open_now += 1
+        self.most = max(self.most, self.open_now)
+        try:
+            await self.go_on.acquire()
+        finally:
+            self.open_now -= 1
+        self.answered += 1
+        await stream.respond(200, stream.headers[":path"].encode())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(100_000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it does not come to that")
+
+
+@pytest.mark.behaviour("B19")
+@pytest.mark.parametrize("before, after", [(2, 6), (0, 6), (1, 3)])
+async def test_a_limit_that_is_raised_holds_for_those_that_wait(serve: Serve, before: int, after: int) -> None:
+    handler = Counter()
+    server, transport = await serve(handler)
+    server.settings[SettingCodes.MAX_CONCURRENT_STREAMS] = before
+    asked = [ask(transport, number) for number in range(8)]
+    await until(lambda: bool(server.connections) and handler.open_now == before)
+    server.connections[0].allow(after)
+    await until(lambda: handler.open_now == after)
+    for _ in asked:
+        handler.go_on.release()
+    replies = [await request for request in asked]
+    assert [reply.body for reply in replies] == [f"/v1/operations/{number}".encode() for number in range(8)]
+    assert (handler.most, server.accepted, transport.capacity()) == (after, 1, after)
+
+
+@pytest.mark.behaviour("B19")
+async def test_a_limit_that_is_lowered_holds_for_those_that_wait(serve: Serve) -> None:
+    handler = Counter()
+    server, transport = await serve(handler)
+    server.settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 5
+    asked = [ask(transport, number) for number in range(12)]
+    await until(lambda: handler.open_now == 5)
+    server.connections[0].allow(2)
+    await until(lambda: transport.capacity() == 2)
+    for answered, open_now in enumerate((4, 3, 2, 2, 2), 1):
+        handler.go_on.release()
+        await until(lambda: handler.answered == answered and handler.open_now == open_now)  # noqa: B023  # awaited here
+    for _ in range(7):
+        handler.go_on.release()
+    assert len([await request for request in asked]) == 12
+    assert (handler.most, server.accepted) == (5, 1)  # more than it allows a server would not stand
+
+
+@pytest.mark.behaviour("B19")
+@pytest.mark.parametrize("frames", [goaway(1), goaway(2**31 - 1)], ids=["now", "soon"])
+async def test_who_waits_for_a_stream_of_a_connection_that_ends_goes_to_the_next(serve: Serve, frames: bytes) -> None:
+    handler = Counter()
+    server, transport = await serve(handler)
+    server.settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 1
+    slow, *quick = [ask(transport, number) for number in range(4)]
+    await until(lambda: handler.open_now == 1)
+    server.connections[0].raw(frames)
+    await until(lambda: handler.open_now == 2)
+    assert transport.capacity() == 1 + 1  # the slow one takes no room from the others
+    for _ in range(4):
+        handler.go_on.release()
+    assert len([await request for request in (slow, *quick)]) == 4
+    assert server.accepted == 2
+
+
+@pytest.mark.behaviour("B19", "B20")
+async def test_whoever_gives_up_a_silent_connection_ends_nothing_for_those_who_wait(serve: Serve) -> None:
+    handler = Counter()
+    server, transport = await serve(handler)
+    server.settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 1
+    asked = [ask(transport, number) for number in range(5)]
+    for number in range(4):
+        await until(lambda: server.accepted == number + 1 and handler.open_now == 1)  # noqa: B023  # awaited here
+        asked[number].cancel()
+    await until(lambda: server.accepted == 5 and handler.open_now == 1)
+    handler.go_on.release()
+    assert (await asked[-1]).body == b"/v1/operations/4"
+    assert server.accepted == 5
+
+
+async def test_a_connection_that_was_never_of_use_counts_as_a_try(contexts: Contexts) -> None:
+    accepted = 0
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal accepted
+        accepted += 1
+        writer.write(settings(0))
+        await reader.readuntil(b"SM\r\n\r\n")
+        await asyncio.sleep(0.05)
+        writer.write(goaway(0))
+        await reader.read()
+
+    async with speaking(contexts, speak, "h2") as transport:
+        with pytest.raises(NoReply, match="ended the connection"):
+            await ask(transport)
+        assert accepted == 2
+
+
+async def test_who_is_cancelled_while_waiting_for_a_stream_takes_none(serve: Serve) -> None:
+    handler = Counter()
+    server, transport = await serve(handler)
+    server.settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 1
+    first, second, third = (ask(transport, number) for number in range(3))
+    await until(lambda: handler.open_now == 1)
+    second.cancel()
+    for _ in range(2):
+        handler.go_on.release()
+    assert [(await request).body for request in (first, third)] == [b"/v1/operations/0", b"/v1/operations/2"]
+    assert (server.resets, server.accepted) == ([], 1)
+
+
+@pytest.mark.behaviour("B10")
+async def test_no_poll_waits_in_the_transport_where_the_last_before_a_deadline_could_not_pass_it(serve: Serve) -> None:
+    polls: dict[str, int] = {}
+
+    async def handler(stream: Stream) -> None:
+        name = stream.headers[":path"].removeprefix("/v1beta/")
+        polls[name] = polls.get(name, 0) + 1
+        await asyncio.sleep(0.05)
+        over = name == "operations/x" and polls[name] > 1
+        await stream.respond(200, b'{"done": true, "response": {}}' if over else b'{"name": "operations/x"}')
+
+    server, transport = await serve(handler)
+    server.settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 2
+    options: Any = {"backoff": lambda: backoff.constant(1)}
+    async with make_poller(server.origin, transport=transport, **options) as poller:
+        awaited = poller.submit("operations/x", deadline=2, backoff=lambda: backoff.constant(60))
+        await poller.get("operations/first")
+        for number in range(60):
+            poller.submit(f"operations/{number}")
+        await awaited
+        assert poller.stats().in_flight <= 2
+    assert polls["operations/x"] == 2
 
 
 async def test_a_request_says_what_http_1_would(serve: Serve) -> None:
