@@ -109,7 +109,10 @@ def _decoding_of_type(decode: Any) -> Decoding | None:
         return None
     if any(map(_pydantic_validator, _parts(decode))):
         raise TypeError(f"decode={decode!r} has a model of pydantic's in it: say pydantic.TypeAdapter(…) of it")
-    return Decoding(_parse_typed, msgspec.json.Decoder(decode))
+    try:
+        return Decoding(_parse_typed, msgspec.json.Decoder(decode))
+    except RecursionError:
+        raise TypeError(f"decode={decode!r} has itself in it") from None
 
 
 def _pydantic_validator(decode: Any) -> Callable[[bytes | None], Any] | None:
@@ -117,15 +120,21 @@ def _pydantic_validator(decode: Any) -> Callable[[bytes | None], Any] | None:
     for validate in ("model_validate_json", "validate_json"):
         if hasattr(decode, validate):
             return cast("Callable[[bytes | None], Any]", getattr(decode, validate))
-    validator = getattr(decode, "__dict__", {}).get("__pydantic_validator__")  # its own: a subclass inherits another's
+    validator = getattr(decode, "__pydantic_validator__", None)
+    if validator is not None and "__pydantic_validator__" not in vars(decode):  # its base's, which makes one of those
+        from pydantic import TypeAdapter  # installed: the caller's class comes from it
+
+        validator = TypeAdapter(decode)
     return None if validator is None else _pydantic_validator(validator)
 
 
 def _parts(decode: Any, depth: int = 0) -> Iterator[Any]:
     """The types that a union or a container is made of, all the way down."""
-    for part in map(_under, get_args(decode) if depth < _DEEPEST else ()):
-        yield part
-        yield from _parts(part, depth + 1)
+    if depth < _DEEPEST:
+        alias = getattr(get_origin(decode), "__value__", None)  # what Box[int] stands for, after `type Box[T] = ...`
+        for part in map(_under, (*get_args(decode), alias)):
+            yield part
+            yield from _parts(part, depth + 1)
 
 
 def decode_response(operation: Operation, decoder: Decoding | Decoder | None) -> Any:

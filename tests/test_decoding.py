@@ -282,12 +282,19 @@ def test_a_model_within_another_type_is_refused_beforehand_and_told_what_reads_i
         decoding_of(decode)
 
 
-def test_a_dataclass_that_extends_one_of_pydantics_is_read_whole() -> None:
+def test_a_class_that_extends_a_dataclass_of_pydantics_is_validated_and_read_whole() -> None:
     @dataclasses.dataclass
     class Extended(AsPydanticDataclass):
         m: int = 0
 
+    class Same(AsPydanticDataclass):
+        pass
+
     assert decoded({"n": 5, "m": 6}, Extended) == Extended(5, 6)
+    assert decoded({"n": 5}, Same) == Same(5)
+    for kind in (Extended, Same):
+        with pytest.raises(DecodeError, match="n: Input should be greater than 3"):
+            decoded({"n": 1}, kind)
 
 
 def test_a_dataclass_of_pydantics_is_validated() -> None:
@@ -305,8 +312,12 @@ def test_an_alias_is_what_it_stands_for() -> None:
         decoded(["a"], scope["Box"][int])
     with pytest.raises(TypeError, match="stands for itself"):
         decoding_of(scope["Itself"])
-    with pytest.raises(TypeError, match=r"say pydantic\.TypeAdapter"):
-        decoding_of(dict.__class_getitem__((str, scope["Model"])))
+    exec("type Models[T] = dict[str, AsModel] | list[T]; type Tree = dict[str, Tree]", scope)
+    for decode in (dict.__class_getitem__((str, scope["Model"])), scope["Models"][int]):
+        with pytest.raises(TypeError, match=r"say pydantic\.TypeAdapter"):
+            decoding_of(decode)
+    with pytest.raises(TypeError, match="has itself in it"):
+        decoding_of(scope["Tree"])
 
 
 def test_a_union_of_types_is_told_apart_by_its_tag() -> None:
