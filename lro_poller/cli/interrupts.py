@@ -43,7 +43,7 @@ async def _until_ended(command: Coroutine[Any, Any, Exit]) -> Exit:
                 asyncio.get_running_loop().add_signal_handler(number, end, status)
     try:
         return await command
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, OSError):  # nothing can be said to a terminal that is gone
         if ended:
             return ended[0]
         raise

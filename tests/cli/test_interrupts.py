@@ -91,6 +91,20 @@ def test_wait_tells_what_may_still_run_after_what_it_has_told(
     assert err.endswith(f"interrupted; these operations may still be running remotely:\n  {name}\n")
 
 
+@pytest.mark.parametrize("options", [[], ["--verbose"]])
+def test_a_terminal_that_is_gone_is_no_failure_of_an_operation(served: Emulator, options: list[str]) -> None:
+    name = served.add_operation(duration=None)
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [*HEARING, *COMMAND, "wait", name, *at(served), *options])
+    shown = b""
+    while name.encode() not in shown and b"polls" not in shown:
+        shown += os.read(terminal, 4096)
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 129
+
+
 def test_what_was_told_not_to_hear_that_the_terminal_is_gone_goes_on(served: Emulator) -> None:
     name = served.add_operation(duration=0.5)
     command = ["nohup", *COMMAND, "wait", name, *at(served), "--verbose", "--format", "json"]
