@@ -32,6 +32,7 @@ from .engine.tracker import Event, Tracker
 from .engine.verdict import Setback, Verdict
 from .errors import PollError
 from .sender import Answer, Sender
+from .wire import Fault, NoReply
 
 __all__ = ["Pump"]
 
@@ -41,6 +42,7 @@ _START = Event.START  # before Python 3.12 naming a member runs a function of en
 _TIMER_SLACK = max(1e-6, time.get_clock_info("monotonic").resolution)  # seconds; a loop may ring so much early
 _AFTER_EARLY = 1e-3  # seconds; a loop that rounds to milliseconds would ring over and over
 _DEALT_AT_ONCE = 16  # replies: a poll has some forty objects, and after 700 new ones the garbage collector runs
+_SHORTEST_LIFE = 1.0  # seconds from asking for a token until it runs out; one after the other would stop the loop
 _LAST_POLLS = 10.0  # seconds in which polls that are cancelled have to end
 
 
@@ -93,7 +95,7 @@ class Pump:
         self._scout: Tracker | None = None  # the poll that waits for a token, and then for a turn
         self._called: asyncio.Future[None] | None = None  # done when there may be a turn for it
         self._in_line = False
-        self._cuts = 0
+        self._just_cut = False  # whether a poll was cut in this step of the loop
         self._rests = 0  # in a row
         self._rests_until = -math.inf
         budget.join(self)
@@ -148,7 +150,9 @@ class Pump:
             assert worker.task is not None
             worker.cut = True
             worker.task.cancel()
-            self._cuts += 1
+            if not self._just_cut:
+                self._just_cut = True
+                self._loop.call_soon(self._have_heard, context=self._context)
         self.arm()
 
     def stop(self) -> None:
@@ -194,13 +198,17 @@ class Pump:
         self.deal()  # an outcome that is here was in time
         now = self._loop.time() + _TIMER_SLACK
         try:
-            cuts = self._cuts
             self._deadlines.ring(now)
             self._stop_slow_polls(now)
-            while self._cuts == cuts and self._start_worker():  # who is cut hears of it before its room is taken
+            while not self._just_cut and self._start_worker():  # who is cut hears of it before its room is taken
                 pass
         finally:
             self.arm()
+
+    def _have_heard(self) -> None:
+        """Those whose polls were cut have heard of it."""
+        self._just_cut = False
+        self.arm()
 
     def _stop_slow_polls(self, now: float) -> None:
         slow = []
@@ -375,11 +383,14 @@ class Pump:
         """Waits for a token, and then for a turn: a poll that cannot be sent takes no room from other pollers."""
         turn = False
         while not turn:
+            began = self._loop.time()
             fault = await self._sender.fetch_token()
             if fault is not None:
                 return fault
             self._rests = 0
             turn = await self._await_turn()
+            if not turn and self._loop.time() < began + _SHORTEST_LIFE:
+                return NoReply(Fault.UNAUTHORIZED, "the token that came had run out already")
         self._scout, worker.began = None, self._loop.time()
         self._in_flight[tracker] = self._in_flight.pop(tracker)
         self.arm()
@@ -398,7 +409,7 @@ class Pump:
                 await asyncio.wait([self._called], timeout=None if when == math.inf else when - now)
         finally:
             self._called = None
-        self._leave_line()
+            self._leave_line()  # who has a turn stands in no line
         return False
 
 

@@ -371,11 +371,13 @@ def test_who_waits_for_a_turn_with_a_new_token_takes_it_when_it_comes() -> None:
 
 
 @contextlib.asynccontextmanager
-async def one_with_a_token_waits_for_room(budget: Budget, tokens: Tokens) -> AsyncIterator[tuple[Any, Any, Any]]:
+async def one_with_a_token_waits_for_room(
+    budget: Budget, tokens: Tokens, **options: Any
+) -> AsyncIterator[tuple[Any, Any, Any]]:
     """A poller whose poll has a new token and no room, its future, and the future of the poll that has the room."""
     slow = Scripted(lambda name, attempt: after(0.2, done()))
     async with (
-        open_scripted(Scripted(lambda name, attempt: done()), budget=budget, credentials=tokens) as poller,
+        open_scripted(Scripted(lambda name, attempt: done()), budget=budget, credentials=tokens, **options) as poller,
         open_scripted(slow, budget=budget) as other,
     ):
         busy = other.submit(B)
@@ -432,6 +434,56 @@ def test_credentials_that_cancel_whoever_waits_for_a_turn_take_none_with_it() ->
             tokens.hook = object
             assert await asyncio.wait_for(poller.submit(A), 5) == {}
         assert not heard
+
+    asyncio.run(run())
+
+
+@pytest.mark.behaviour("B19", "B23")
+def test_whoever_is_cancelled_from_outside_while_waiting_for_a_turn_leaves_the_line() -> None:
+    """In the step in which there is room: who stands behind is told of it once."""
+
+    async def run() -> None:
+        budget, tokens = Budget(max_in_flight=1), Tokens()
+        async with (
+            one_with_a_token_waits_for_room(budget, tokens, max_poll_failures=0) as (poller, future, busy),
+            open_scripted(Scripted(lambda name, attempt: done()), budget=budget) as third,
+        ):
+            behind = third.submit("operations/c")
+            await asyncio.sleep(0.02)
+            workers = poller._runner._pump._workers
+            busy.add_done_callback(lambda _: [task.cancel() for task in workers])
+            busy.cancel()
+            assert await asyncio.wait_for(behind, 5) == {}
+            with pytest.raises(PollError, match="cancelled from outside"):
+                await future
+
+    asyncio.run(run())
+
+
+class Flighty(Tokens):
+    """Whose token is good when it comes, and not for whoever asks next."""
+
+    new = False
+
+    @property
+    def token_state(self) -> TokenState:
+        good, self.new = self.new, False
+        return TokenState.STALE if good else TokenState.INVALID
+
+    def refresh(self, request: Any) -> None:
+        super().refresh(request)
+        assert self.refreshes < 20, "this would go on for ever, and let nobody else go on"
+        self.new = True
+
+
+@pytest.mark.behaviour("B16", "B24")
+def test_a_token_that_has_run_out_when_it_comes_is_a_poll_that_failed() -> None:
+    async def run() -> None:
+        tokens = Flighty()
+        tokens.gate.set()
+        async with open_scripted(Scripted(lambda name, attempt: done()), credentials=tokens) as poller:
+            assert await asyncio.wait_for(poller.submit(A), 20) == {}
+            assert tokens.refreshes > 1
 
     asyncio.run(run())
 
@@ -514,7 +566,7 @@ class TestEager:
             loop.set_task_factory(None)
 
     @pytest.mark.behaviour("B23")
-    @pytest.mark.parametrize("cut_by", ["poll_timeout", "deadline"])
+    @pytest.mark.parametrize("cut_by", ["poll_timeout", "deadline", "caller"])
     async def test_whoever_takes_the_room_of_a_poll_that_is_cut_starts_after_it(self, cut_by: str) -> None:
         loop = asyncio.get_running_loop()
         transport = Scripted(lambda name, attempt: after(99, running()))
@@ -523,8 +575,10 @@ class TestEager:
             timeout, deadlines = (3, [15] * 6) if cut_by == "poll_timeout" else (30, [3, 3, 6, 6, 15, 15])
             async with open_scripted(transport, max_in_flight=2, poll_timeout=timeout) as poller:
                 futures = [poller.submit(f"operations/{number}", deadline=end) for number, end in enumerate(deadlines)]
+                if cut_by == "caller":  # in the step in which a deadline passes
+                    loop.call_later(3 - 1e-9, futures[4].cancel)
                 await asyncio.sleep(20)
-                assert all(future.exception() for future in futures)
+                assert all(future.cancelled() or future.exception() for future in futures)
                 assert transport.most_in_flight == 2
         finally:
             loop.set_task_factory(None)
