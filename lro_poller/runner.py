@@ -286,8 +286,7 @@ class Runner:
                 self._planner.park(tracker, now, self._draw())
             case Effect.RETRY:
                 self._planner.retry(tracker, now, self._draw())
-                if tracker.due > tracker.first_deadline():
-                    self._deadlines.look_if_last(tracker, now)
+                self._deadlines.failed(tracker, now)
             case Effect.HURRY:
                 self._planner.hurry(tracker, now)
             case Effect.RESOLVE:

@@ -155,9 +155,10 @@ async def test_a_storm_of_looking_now_puts_nobody_off() -> None:
 
 
 @pytest.mark.behaviour("B10")
-@pytest.mark.parametrize("pollers", [1, 3])
+@pytest.mark.parametrize("busy", ["all", "others"])
+@pytest.mark.parametrize("pollers", [1, 3, 10])
 @pytest.mark.parametrize("rate", [0.5, 5.0, 50.0])
-async def test_a_last_poll_goes_before_others_when_polls_are_short(rate: float, pollers: int) -> None:
+async def test_a_last_poll_goes_before_others_when_polls_are_short(rate: float, pollers: int, busy: str) -> None:
     turn = pollers / rate
     ends = {f"operations/{number}": (60 + 5 * number) * turn for number in range(20)}
 
@@ -171,7 +172,7 @@ async def test_a_last_poll_goes_before_others_when_polls_are_short(rate: float, 
         ]
         began = asyncio.get_running_loop().time()
         for number in range(500):
-            for one in (poller, *others):
+            for one in (poller, *others) if busy == "all" else others:
                 one.submit(f"operations/other-{number}")
         futures = [poller.submit(name, deadline=end + 5 * turn) for name, end in ends.items()]
         await poller.wait_all(futures)
@@ -212,7 +213,10 @@ async def test_last_polls_for_very_many_callers_are_no_storm_while_polls_fail(he
 
 
 @pytest.mark.behaviour("B10", "B16")
-async def test_a_poll_that_fails_when_it_was_to_be_the_last_is_made_once_more() -> None:
+@pytest.mark.parametrize("interval, polls", [(96, [0, 97, 98]), (96.5, [0, 97, 98]), (500, [0, 97, 98])])
+async def test_a_poll_that_fails_when_it_was_to_be_the_last_is_made_once_more(
+    interval: float, polls: list[int]
+) -> None:
     async def answer(name: str, attempt: int) -> Reply:
         await asyncio.sleep(1)
         if name == A and attempt == 2:
@@ -220,16 +224,66 @@ async def test_a_poll_that_fails_when_it_was_to_be_the_last_is_made_once_more() 
         return done() if name == A and attempt == 3 else running()
 
     transport = Scripted(answer)
-    async with open_scripted(transport, backoff=functools.partial(backoff.constant, interval=96)) as poller:
+    async with open_scripted(transport, backoff=functools.partial(backoff.constant, interval=[interval])) as poller:
         for _ in range(30):
             await poller.get("operations/slow")  # so that it is known how long a poll takes
         future = poller.submit(A, deadline=100)
         assert await future == {}
-        assert [round(when - future.submitted) for when in transport.times(A)] == [0, 97, 98]
+        assert [round(when - future.submitted) for when in transport.times(A)] == polls
+
+
+@pytest.mark.behaviour("B10", "B16")
+@pytest.mark.parametrize("failed", [99.5, 1000.0])
+async def test_a_poll_that_failed_takes_the_place_of_no_last_one(failed: float) -> None:
+    def answer(name: str, attempt: int) -> Reply:
+        passed = asyncio.get_running_loop().time() - began
+        if passed == pytest.approx(failed, abs=1e-3):
+            return Reply(503, {}, b"")
+        return done() if passed >= 99.6 else running()
+
+    async with open_scripted(Scripted(answer), backoff=RARELY) as poller:
+        began = asyncio.get_running_loop().time()
+        future = poller.submit(A, deadline=100)
+        for moment in (99.2, 99.5):
+            await asyncio.sleep(began + moment - asyncio.get_running_loop().time())
+            future.poll_now()
+        assert await future == {}
+
+
+@pytest.mark.behaviour("B10", "B14", "B16")
+async def test_a_retry_that_is_in_time_anyway_waits_as_the_service_asks() -> None:
+    def answer(name: str, attempt: int) -> Reply:
+        return Reply(503, {"Retry-After": "1"}, b"") if attempt == 2 else done() if attempt == 3 else running()
+
+    transport = Scripted(lambda name, attempt: after(0.8, answer(name, attempt) if name == A else running()))
+    async with open_scripted(transport, backoff=RARELY) as poller:
+        for _ in range(40):
+            await poller.get("operations/b")  # so that it is known how long a poll takes
+        future = poller.submit(A, deadline=100)
+        asyncio.get_running_loop().call_later(97, future.poll_now)
+        assert await future == {}
+        assert [when - future.submitted for when in transport.times(A)] == pytest.approx([0, 97, 98.8], abs=0.1)
 
 
 @pytest.mark.behaviour("B10")
-async def test_a_caller_with_less_time_takes_no_last_poll_from_another() -> None:
+@pytest.mark.parametrize("others", [0, 30])
+@pytest.mark.parametrize("rate", [0.95, math.inf])
+async def test_a_last_poll_is_not_long_before_the_deadline_where_nobody_takes_turns(rate: float, others: int) -> None:
+    transport = Scripted(lambda name, attempt: after(0.05, running()))
+    budget = Budget(max_rate=rate)
+    async with contextlib.AsyncExitStack() as stack:
+        poller, *_ = [
+            await stack.enter_async_context(open_scripted(transport, budget=budget)) for _ in range(1 + others)
+        ]
+        future = poller.submit(A, deadline=60, backoff=RARELY)
+        with pytest.raises(PollTimeout):
+            await future
+        assert transport.times(A)[-1] - future.submitted == pytest.approx(59.9, abs=0.1)
+
+
+@pytest.mark.behaviour("B10")
+@pytest.mark.parametrize("without_a_deadline", [0, 30])
+async def test_a_caller_with_less_time_takes_no_last_poll_from_another(without_a_deadline: int) -> None:
     def answer(name: str, attempt: int) -> Reply:
         return done() if name == A and asyncio.get_running_loop().time() >= began + 960 else running()
 
@@ -239,6 +293,8 @@ async def test_a_caller_with_less_time_takes_no_last_poll_from_another() -> None
         for number in range(300):
             poller.submit(f"operations/{number}")
         future = poller.submit(A, deadline=990, backoff=RARELY)
+        for _ in range(without_a_deadline):
+            poller.submit(A)
         await asyncio.sleep(955)
         poller.submit(A, deadline=34).add_done_callback(lambda done: done.exception())
         assert await future == {}

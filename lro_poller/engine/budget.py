@@ -187,9 +187,9 @@ class Budget:
             self.in_flight -= who.in_flight
 
     @property
-    def pollers(self) -> int:
-        """How many take turns."""
-        return len(self._claimants)
+    def waiting(self) -> int:
+        """How many pollers stand in line for a turn."""
+        return len(self._in_line)
 
     def granted(self, now: float) -> bool:
         """Whether `max_rate` says how many polls are to be had, and the service does not say otherwise."""

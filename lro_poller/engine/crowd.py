@@ -16,7 +16,7 @@ from ..operation import Operation
 
 __all__ = ["Crowd", "Listener"]
 
-_FEW = 16
+_FEW = 16  # of whom each last look is planned, at the cost of going through them at each
 _SWEEP_FROM = 64  # below this many deadlines that count no more a sweep costs more than it frees
 
 
@@ -37,12 +37,13 @@ class Listener(Protocol):
 class Crowd:
     """Those who wait for one operation."""
 
-    __slots__ = ("_deadlines", "_members", "_numbers", "_turns")
+    __slots__ = ("_deadlines", "_members", "_numbers", "_timed", "_turns")
 
     def __init__(self, first: Listener) -> None:
         self._turns = itertools.count()
         self._members: dict[int, Listener] = {}  # in the order in which they came
         self._numbers: dict[Listener, int] = {}
+        self._timed: dict[int, Listener] = {}  # those of them who have a deadline
         # A heap; it holds nobody who has left, for a future may hold much. Who is no member, or has another
         # deadline by now, is passed over when that surfaces.
         self._deadlines: list[tuple[float, int]] = []
@@ -62,15 +63,18 @@ class Crowd:
         number = self._numbers.pop(who, None)
         if number is not None:
             del self._members[number]
+            self._timed.pop(number, None)
 
     def watch(self, who: Listener) -> None:
         """Takes note of the deadline that a member has now."""
         if who.deadline is None:
             return
-        heapq.heappush(self._deadlines, (who.deadline, self._numbers[who]))
-        if len(self._deadlines) > 2 * len(self._members) + _SWEEP_FROM:
-            members = self._members.items()
-            self._deadlines = [(who.deadline, number) for number, who in members if who.deadline is not None]
+        number = self._numbers[who]
+        self._timed[number] = who
+        heapq.heappush(self._deadlines, (who.deadline, number))
+        if len(self._deadlines) > 2 * len(self._timed) + _SWEEP_FROM:
+            timed = self._timed.items()
+            self._deadlines = [(who.deadline, number) for number, who in timed if who.deadline is not None]
             heapq.heapify(self._deadlines)
 
     def audience(self) -> tuple[Listener, ...]:
@@ -78,10 +82,10 @@ class Crowd:
         return tuple(self._members.values())
 
     def watched(self) -> Sequence[Listener]:
-        """Those whose last looks are planned: all of a few; of more, each when its deadline is the first."""
+        """Those whose last looks are planned: all of a few with deadlines; of more, each when its own is the first."""
+        if len(self._timed) <= _FEW:
+            return tuple(self._timed.values())
         first = self.first()
-        if len(self) <= _FEW:
-            return self.audience()
         return () if first is None else (first,)
 
     def first(self) -> Listener | None:

@@ -8,7 +8,7 @@ Times are seconds of one monotonic clock.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .budget import Budget
 from .crowd import Listener
@@ -22,10 +22,11 @@ __all__ = ["Deadlines", "latest_look", "needs_last_look", "next_alarm"]
 _PARKED = State.PARKED  # before Python 3.12 naming a member runs a function of enum's
 _AT_ONCE = 200  # that pass in one step of the loop, which has other work to do
 _SHORTEST_LEAD = 0.02  # seconds kept for the last poll before a deadline, however fast the server is
+_LATENCIES = 3  # that are kept for it: it may take longer than others did
 _LARGEST_LEAD = 0.1  # of a wait: however slow the service is, a last poll is not made long before the deadline
-_TURNS_AHEAD = 2
 _LOOKS_APART = 0.02  # seconds between two last polls, at the least
 _TRIES_APART = 1.0  # the same, while they fail
+_WORTH_ANOTHER = 0.01  # of a wait: a last poll that was so much too early is made again
 
 
 class Deadlines:
@@ -78,9 +79,18 @@ class Deadlines:
         while left > 0 and (tracker := self._schedule.pop_due(now)) is not None:
             left -= max(1, self._see_to(tracker, now, left))  # it is a step in any case
 
-    def look_if_last(self, tracker: Tracker, now: float) -> None:
-        """Has a poll made at once if it is the last one before a deadline."""
-        if needs_last_look(tracker, now, self._lead(now)):
+    def failed(self, tracker: Tracker, now: float) -> None:
+        """A poll of `tracker` has failed, and is put off."""
+        if tracker.due > tracker.first_deadline():
+            self._look_if_last(tracker, now)
+            self._schedule.put(tracker, next_alarm(tracker, now, self._leads(now)))
+
+    def _look_if_last(self, tracker: Tracker, now: float) -> None:
+        """Has a poll made at once if it has to be, in order to end before a deadline."""
+        with_turn, alone = self._leads(now)
+        if needs_last_look(tracker, now, with_turn) or (
+            self._budget.has_room(now) and needs_last_look(tracker, now, alone, _WORTH_ANOTHER)
+        ):
             tracker.looked = now
             self._planner.look(tracker, now)
 
@@ -91,47 +101,61 @@ class Deadlines:
             while passed < most and (who := tracker.late(now)) is not None:
                 self._passed(tracker, who)
                 passed += 1
-            self.look_if_last(tracker, now)
+            self._look_if_last(tracker, now)
         finally:
-            self._schedule.put(tracker, next_alarm(tracker, now, self._lead(now)))
+            self._schedule.put(tracker, next_alarm(tracker, now, self._leads(now)))
         return passed
 
-    def _lead(self, now: float) -> float:
-        """Seconds that are kept for a poll before a deadline: for its turn, and for itself.
+    def _leads(self, now: float) -> tuple[float, float]:
+        """Seconds that are kept for a poll before a deadline: for its turn and itself, and for itself alone.
 
-        One turn may just have been taken, and one in eight goes to whoever waits longest; where others wait, each poller
-        of the budget has such turns.
+        One turn may just have been taken. Where others wait, each poller that stands in line has its turns, and of this
+        one's every eighth goes to whoever waits longest.
         """
-        pollers = self._budget.pollers
-        turns = 1 + _TURNS_AHEAD * pollers if self._queue.short else _TURNS_AHEAD
-        return turns / self._budget.rate(now) + max((2 + pollers) * self._latency(), _SHORTEST_LEAD)
+        waiting = self._budget.waiting
+        if self._queue.short:  # then this poller is one of those
+            waiting = max(waiting - 1, 0)
+        turns = 3 + 2 * waiting if waiting or self._queue.short else 2
+        alone = max(_LATENCIES * self._latency(), _SHORTEST_LEAD)
+        return turns / self._budget.rate(now) + alone, alone
 
 
-def next_alarm(tracker: Tracker, now: float, lead: float) -> float:
+def next_alarm(tracker: Tracker, now: float, leads: Sequence[float]) -> float:
     """When something is to be done about those who wait for `tracker`; `math.inf` where nobody has a deadline.
 
-    That is when a last look may have to be made, for the lead may grow; when it has to; and when a deadline passes.
+    That is when a last look may have to be made, for the leads may grow; when it has to, or again after it failed; and
+    when a deadline passes.
 
     Args:
-        lead: As of `latest_look`.
+        leads: As of `latest_look`.
     """
-    looks = [latest_look(who, at_most) for who in tracker.watched() for at_most in (math.inf, lead)]
-    return min(tracker.first_deadline(), *(look for look in looks if look > now), math.inf)
+    first = tracker.first_deadline()
+    if first == math.inf:
+        return first
+    looks = [latest_look(who, lead) for who in tracker.watched() for lead in (math.inf, *leads)]
+    if tracker.failures:
+        looks.append(tracker.looked + _TRIES_APART)
+    return min([first, *(look for look in looks if look > now)])
 
 
-def needs_last_look(tracker: Tracker, now: float, lead: float) -> bool:
+def needs_last_look(tracker: Tracker, now: float, lead: float, share: float = 0.0) -> bool:
     """Whether a poll of `tracker` has to start now that is to end before a deadline.
 
-    One that was made just before serves as well: of many deadlines, each in turn would be looked at otherwise. While
-    polls fail, just before is longer ago.
+    One that was made just before serves as well: of many deadlines, each in turn would be looked at otherwise. One that
+    failed does not, and is made again after a while.
 
     Args:
         lead: As of `latest_look`.
+        share: So much of a wait is just before too.
     """
     if tracker.state is not _PARKED:
         return False
-    looked = max(tracker.seen, tracker.looked) + (_TRIES_APART if tracker.failures else _LOOKS_APART)
-    return any(looked < latest_look(who, lead) <= now for who in tracker.watched())
+    if tracker.failures:
+        return tracker.looked + _TRIES_APART <= now and any(latest_look(who, lead) <= now for who in tracker.watched())
+    last = max(tracker.seen, tracker.looked)
+    return any(
+        last + max(_LOOKS_APART, share * _span(who)) < latest_look(who, lead) <= now for who in tracker.watched()
+    )
 
 
 def latest_look(who: Listener, lead: float) -> float:
@@ -140,6 +164,8 @@ def latest_look(who: Listener, lead: float) -> float:
     Args:
         lead: Seconds that a poll takes, and its turn; of a short wait a tenth is kept for it at the most.
     """
-    if who.deadline is None:
-        return math.inf
-    return who.deadline - min(lead, _LARGEST_LEAD * (who.deadline - who.submitted))
+    return math.inf if who.deadline is None else who.deadline - min(lead, _LARGEST_LEAD * _span(who))
+
+
+def _span(who: Listener) -> float:
+    return math.inf if who.deadline is None else who.deadline - who.submitted

@@ -54,7 +54,7 @@ def test_it_is_seen_to_before_each_deadline_and_at_it(
     deadlines: list[float | None], lead: float, alarms: list[float]
 ) -> None:
     tracker, rung = waited_for_until(*deadlines), list[float]()
-    while (alarm := next_alarm(tracker, rung[-1] if rung else 0.0, lead)) < math.inf:
+    while (alarm := next_alarm(tracker, rung[-1] if rung else 0.0, [lead])) < math.inf:
         rung.append(alarm)
         if (late := tracker.late(alarm)) is not None:
             tracker.leave(late)
@@ -86,6 +86,25 @@ def test_a_last_look_is_needed_where_none_was_just_made(
     assert needs_last_look(tracker, now, 1.0) is needed
     tracker.on(Event.START)
     assert not needs_last_look(tracker, now, 1.0), "one is under way"
+
+
+@pytest.mark.behaviour("B10")
+@pytest.mark.parametrize(
+    "looked, now, needed", [(-math.inf, 48.9, False), (-math.inf, 49.0, True), (48.9, 49.8, False), (48.9, 49.9, True)]
+)
+def test_one_that_failed_is_made_again_after_a_second(looked: float, now: float, needed: bool) -> None:
+    tracker = waited_for_until(50.0)
+    tracker.seen, tracker.failures, tracker.looked = 48.99, 1, looked
+    assert needs_last_look(tracker, now, 1.0) is needed
+    assert next_alarm(tracker, 49.1, [1.0]) == (49.9 if looked > 0 else 50.0)
+
+
+@pytest.mark.behaviour("B24")
+@pytest.mark.parametrize("failures", [0, 1])
+def test_nothing_is_done_where_nobody_has_a_deadline(failures: int) -> None:
+    tracker = waited_for_until(None)
+    tracker.failures, tracker.looked = failures, 49.0
+    assert next_alarm(tracker, 49.1, [1.0]) == math.inf
 
 
 @pytest.mark.behaviour("B10")
