@@ -10,9 +10,10 @@ from __future__ import annotations
 import functools
 import socket
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from ..version import __version__
@@ -25,6 +26,16 @@ __all__ = ["AiohttpTransport"]
 
 _URLS = 1024  # that are kept, of the operations that were polled last
 _KEEP_ALIVE = 90.0  # seconds; polls come every 20 s or so, and a new TLS connection costs more than a parked one
+
+
+class _Exchanges(ResponseHandler):
+    """One connection. One on which something came that nobody had asked for is not used again.
+
+    aiohttp would take it for the reply to the next request (RFC 9112, section 9.2, forbids that).
+    """
+
+    def is_connected(self) -> bool:
+        return super().is_connected() and not self.should_close
 
 
 class AiohttpTransport:
@@ -89,8 +100,11 @@ class AiohttpTransport:
             await session.close()
 
     def _open(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE, ssl=self._ssl)
+        # No public way leads there; a test has a server that says too much.
+        connector._factory = functools.partial(cast("type[ResponseHandler]", _Exchanges), loop=connector._loop)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE, ssl=self._ssl),
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(),  # none: the poller's own are exact
             trust_env=self._trust_env,
