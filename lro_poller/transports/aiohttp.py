@@ -34,6 +34,8 @@ class _Exchanges(ResponseHandler):
     aiohttp would take it for the reply to the next request (RFC 9112, section 9.2, forbids that).
     """
 
+    __slots__ = ()
+
     def is_connected(self) -> bool:
         return super().is_connected() and not self.should_close
 

@@ -106,8 +106,10 @@ class Connection(asyncio.Protocol):
         if not self.usable:
             raise NoExchange(self._lost, repeatable=True)
         request = _Request(block, safe, self._loop.create_future())
-        self._line[request] = None
-        self._serve_line()
+        if self._line or len(self._open) >= self.limit:
+            self._line[request] = None
+        else:
+            self._send(request)
         try:
             return await request.reply
         finally:
@@ -143,7 +145,8 @@ class Connection(asyncio.Protocol):
             request = self._open.pop(stream, None)
             if request is not None:
                 _settle(request, outcome)
-        self._serve_line()
+        if self._line or self._session.closing:
+            self._serve_line()
         if self._session.unsent:
             self._flush()
 
