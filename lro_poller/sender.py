@@ -59,7 +59,8 @@ class Sender:
         self._origin = origin
         self._prefix = f"/{service.version}/"
         self._transport = transport
-        self.limited = isinstance(transport, Limited)
+        self._capacity = transport.capacity if isinstance(transport, Limited) else None
+        self.limited = self._capacity is not None
         self._authorizer = authorizer
         self._loop = asyncio.get_running_loop()
         self._reached = False
@@ -67,10 +68,10 @@ class Sender:
 
     def can_send(self, in_flight: int) -> bool:
         """Whether the transport takes one more request at once while so many are under way."""
-        if not isinstance(self._transport, Limited):
+        if self._capacity is None:
             return True
         try:
-            return in_flight < self._transport.capacity()
+            return in_flight < self._capacity()
         except Exception:  # a transport of the caller's own, which does not know
             return True
 

@@ -88,7 +88,10 @@ class Http2Transport:
 
     def capacity(self) -> int:
         """See `Limited.capacity`. What ends on a connection that takes no more is no matter of the next one."""
-        limit = USUAL_LIMIT if self._connection is None else max(self._connection.limit, 1)
+        present = self._connection
+        limit = USUAL_LIMIT if present is None else max(present.limit, 1)
+        if len(self._connections) == 1 and present is not None and present.usable:
+            return limit  # as it mostly is
         return limit + sum(connection.in_flight for connection in self._connections if not connection.usable)
 
     async def send(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
