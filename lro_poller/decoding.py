@@ -121,6 +121,8 @@ def _pydantic_validator(decode: Any) -> Callable[[bytes | None], Any] | None:
         if hasattr(decode, validate):
             return cast("Callable[[bytes | None], Any]", getattr(decode, validate))
     validator = getattr(decode, "__pydantic_validator__", None)
+    if not isinstance(decode, type):
+        return None  # but an instance, which may be a callable
     if validator is not None and "__pydantic_validator__" not in vars(decode):  # its base's, which makes one of those
         from pydantic import TypeAdapter  # installed: the caller's class comes from it
 

@@ -43,6 +43,7 @@ _TIMER_SLACK = max(1e-6, time.get_clock_info("monotonic").resolution)  # seconds
 _AFTER_EARLY = 1e-3  # seconds; a loop that rounds to milliseconds would ring over and over
 _DEALT_AT_ONCE = 16  # replies: a poll has some forty objects, and after 700 new ones the garbage collector runs
 _SHORTEST_LIFE = 1.0  # seconds from asking for a token until it runs out; one after the other would stop the loop
+_FULL_FOR = 0.25  # seconds after which a full transport is asked again: it does not tell when it takes more
 _LAST_POLLS = 10.0  # seconds in which polls that are cancelled have to end
 
 
@@ -182,11 +183,12 @@ class Pump:
     def _next_time(self) -> float:
         now = self._loop.time()
         when = self._deadlines.next_time(now)
-        if self._scout is None and not self._is_full() and (poll := self._queue.next_time(now)) < math.inf:
+        if self._scout is None and (poll := self._queue.next_time(now)) < math.inf:
             turn = self._budget.next_time(now, self)
             if turn == math.inf and not self._in_line:
                 turn = now  # to get in line: only who stands in it is told when there is room
-            when = min(when, max(poll, turn, self._rests_until, now))
+            again = now + _FULL_FOR if self._is_full() else now
+            when = min(when, max(poll, turn, self._rests_until, again))
         if self._in_flight:
             oldest = next(iter(self._in_flight.values()))
             when = min(when, oldest.began + self._sender.timeout)
@@ -292,7 +294,7 @@ class Pump:
         return True
 
     def _is_full(self) -> bool:
-        """Whether the transport takes no more until one of its polls is over, which sets the timer anew."""
+        """Whether the transport takes no more for now."""
         return self._sender.limited and not self._sender.can_send(self.in_flight)
 
     def _take_turn(self, now: float) -> bool:

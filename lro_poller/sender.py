@@ -68,7 +68,7 @@ class Sender:
 
     def can_send(self, in_flight: int) -> bool:
         """Whether the transport takes one more request at once while so many are under way."""
-        if self._capacity is None:
+        if self._capacity is None or not in_flight:  # of those that say 0, none would ever be asked again
             return True
         try:
             return in_flight < self._capacity()

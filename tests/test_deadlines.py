@@ -250,6 +250,46 @@ async def test_a_poll_that_failed_takes_the_place_of_no_last_one(failed: float) 
         assert await future == {}
 
 
+@pytest.mark.behaviour("B10", "B15")
+async def test_asking_to_look_now_takes_no_last_poll_away() -> None:
+    loop = asyncio.get_running_loop()
+
+    def answer(name: str, attempt: int) -> Reply:
+        if name != A:
+            return running()
+        return done() if loop.time() >= began + 280 else Reply(200, {"Retry-After": "1000"}, running().body)
+
+    async with open_scripted(Scripted(answer), max_rate=0.2) as poller:
+        began = loop.time()
+        future = poller.submit(A, deadline=300)
+        await asyncio.sleep(10)
+        for number in range(50):
+            poller.submit(f"operations/{number}")
+        for moment in range(270, 300):
+            loop.call_at(began + moment + 0.5, future.poll_now)
+        assert await future == {}
+
+
+@pytest.mark.behaviour("B10", "B16")
+async def test_last_polls_that_fail_do_not_end_the_wait_before_the_deadline() -> None:
+    loop = asyncio.get_running_loop()
+
+    async def answer(name: str, attempt: int) -> Reply:
+        passed = loop.time() - began
+        await asyncio.sleep(0.1 if name == A else 12)
+        if name != A or passed < 565:
+            return running()
+        return done() if passed >= 583 else Reply(503, {}, b"")
+
+    transport = Scripted(answer)
+    async with open_scripted(transport, max_poll_failures=2, backoff=RARELY) as poller:
+        began = math.inf
+        await asyncio.gather(*(poller.get(f"operations/{number}") for number in range(30)))
+        began = loop.time()
+        assert await poller.submit(A, deadline=600) == {}
+        assert sum(when > began + 565 for when in transport.times(A)) > 4
+
+
 @pytest.mark.behaviour("B10", "B14", "B16")
 async def test_a_retry_that_is_in_time_anyway_waits_as_the_service_asks() -> None:
     def answer(name: str, attempt: int) -> Reply:

@@ -297,6 +297,14 @@ def test_a_class_that_extends_a_dataclass_of_pydantics_is_validated_and_read_who
             decoded({"n": 1}, kind)
 
 
+def test_an_instance_of_a_dataclass_of_pydantics_may_be_a_callable() -> None:
+    class Scale(AsPydanticDataclass):
+        def __call__(self, value: Any) -> Any:
+            return value["n"] * self.n
+
+    assert decoded({"n": 5}, Scale(4)) == 20
+
+
 def test_a_dataclass_of_pydantics_is_validated() -> None:
     with pytest.raises(DecodeError, match="n: Input should be greater than 3"):
         decoded({"n": 1}, AsPydanticDataclass)

@@ -524,6 +524,21 @@ async def test_no_more_is_sent_at_once_than_the_transport_carries(*, shared: boo
 
 
 @pytest.mark.behaviour("B19")
+@pytest.mark.parametrize("before", [0, 1])
+async def test_a_transport_that_takes_more_later_is_asked_again(before: int) -> None:
+    transport = Narrow(lambda name, attempt: after(20 if name == "operations/0" else 1, done()))
+    transport.says = before
+    async with open_scripted(transport) as poller:
+        futures = [poller.submit(f"operations/{number}") for number in range(6)]
+        await asyncio.sleep(3)
+        assert transport.most_in_flight == 1
+        transport.says = 10
+        await asyncio.sleep(2)
+        assert [future.done() for future in futures] == [False, True, True, True, True, True]
+        await futures[0]
+
+
+@pytest.mark.behaviour("B19")
 @pytest.mark.parametrize("says", [RuntimeError("no idea"), "many", None])
 async def test_a_transport_that_does_not_know_what_it_carries_is_not_limited(says: Any) -> None:
     transport = Narrow(lambda name, attempt: after(1, done()))

@@ -64,10 +64,10 @@ class Planner:
 
     def hurry(self, tracker: Tracker, now: float) -> None:
         """Has it polled before all others, or as soon as the service lets it."""
-        if tracker.not_before > now:
-            self.at_once(tracker, now)
-        else:
+        if tracker.not_before <= now:
             self.look(tracker, now)
+        elif tracker.level < 0:  # one that is due, before a deadline perhaps, is not put off
+            self.at_once(tracker, now)
 
     def look(self, tracker: Tracker, now: float) -> None:
         """Has it polled before all others, whatever the service asks for: later would be too late."""

@@ -286,7 +286,8 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         self.error = verdict.error
         match verdict:
             case Setback():
-                self.failures += 1
+                if not self.failures or self.due != self.looked:  # last polls come again too soon to count
+                    self.failures += 1
                 self.not_before = now + verdict.delay
                 enough = max_failures is not None and self.failures > max_failures
                 return self.on(Event.REFUSED if enough else Event.SETBACK)

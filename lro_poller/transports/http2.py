@@ -131,9 +131,9 @@ class Http2Transport:
             try:
                 return await connection.exchange(block, safe=safe)
             except NoExchange as error:
-                if not error.repeatable or repeated:
+                if not error.repeatable or (repeated and error.tried):
                     raise
-                repeated = error.tried
+                repeated = repeated or error.tried
 
     def _encode(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
         if _CONTROL.search("".join((path, *headers, *headers.values()))):

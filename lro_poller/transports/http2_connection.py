@@ -113,7 +113,9 @@ class Connection(asyncio.Protocol):
         try:
             return await request.reply
         finally:
-            self._line.pop(request, None)
+            if request in self._line:
+                del self._line[request]
+                self._leave_if_useless()
             if self._open.pop(request.stream, None) is not None:
                 self._give_up(request)
 
@@ -205,6 +207,12 @@ class Connection(asyncio.Protocol):
         if request.heard == self._heard:
             self._session.closing = True
         self._serve_line()
+
+    def _leave_if_useless(self) -> None:
+        """Somebody has waited for a stream in vain. Where the server allows none, it may be dead: nothing is sent to it."""
+        if self.limit < 1 and not self._open:
+            self._session.closing = True
+            self._serve_line()
 
     def _flush_soon(self) -> None:
         """Sends at the end of this round of the loop, in one piece with what others have to send."""

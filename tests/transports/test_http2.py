@@ -215,6 +215,47 @@ async def test_a_connection_that_was_never_of_use_counts_as_a_try(contexts: Cont
         assert accepted == 2
 
 
+async def test_a_connection_that_allows_no_stream_is_left(serve: Serve) -> None:
+    handler = Counter()
+    server, transport = await serve(handler)
+    handler.go_on.release()
+    await ask(transport)
+    server.connections[0].allow(0)
+    await until(lambda: transport._connection is not None and transport._connection.limit == 0)
+    waiting = ask(transport)
+    await asyncio.sleep(0.01)
+    assert handler.open_now == 0
+    waiting.cancel()
+    handler.go_on.release()
+    assert (await ask(transport)).status == 200
+    assert server.accepted == 2
+
+
+async def test_who_waited_in_vain_after_one_try_has_another(serve: Serve) -> None:
+    seen: list[str] = []
+    let_go = asyncio.Event()
+
+    async def handler(stream: Stream) -> None:
+        name = stream.headers[":path"][-1]
+        seen.append(name)
+        if seen == ["2"]:
+            stream.reset(ErrorCodes.REFUSED_STREAM)
+        elif name == "1":
+            await let_go.wait()
+            await stream.respond()
+        else:
+            await stream.respond()
+
+    server, transport = await serve(handler)
+    server.settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 1
+    refused, first = ask(transport, 2), ask(transport, 1)
+    await until(lambda: seen == ["2", "1"])
+    server.connections[0].raw(goaway(3))
+    assert (await refused).status == 200
+    let_go.set()
+    assert (await first).status == 200
+
+
 async def test_who_is_cancelled_while_waiting_for_a_stream_takes_none(serve: Serve) -> None:
     handler = Counter()
     server, transport = await serve(handler)
