@@ -120,9 +120,9 @@ def _pydantic_validator(decode: Any) -> Callable[[bytes | None], Any] | None:
     for validate in ("model_validate_json", "validate_json"):
         if hasattr(decode, validate):
             return cast("Callable[[bytes | None], Any]", getattr(decode, validate))
-    validator = getattr(decode, "__pydantic_validator__", None)
     if not isinstance(decode, type):
-        return None  # but an instance, which may be a callable
+        return None  # an instance of such a dataclass may be a callable
+    validator = getattr(decode, "__pydantic_validator__", None)
     if validator is not None and "__pydantic_validator__" not in vars(decode):  # its base's, which makes one of those
         from pydantic import TypeAdapter  # installed: the caller's class comes from it
 

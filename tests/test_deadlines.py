@@ -213,10 +213,8 @@ async def test_last_polls_for_very_many_callers_are_no_storm_while_polls_fail(he
 
 
 @pytest.mark.behaviour("B10", "B16")
-@pytest.mark.parametrize("interval, polls", [(96, [0, 97, 98]), (96.5, [0, 97, 98]), (500, [0, 97, 98])])
-async def test_a_poll_that_fails_when_it_was_to_be_the_last_is_made_once_more(
-    interval: float, polls: list[int]
-) -> None:
+@pytest.mark.parametrize("interval", [96, 96.5, 500])
+async def test_a_poll_that_fails_when_it_was_to_be_the_last_is_made_once_more(interval: float) -> None:
     async def answer(name: str, attempt: int) -> Reply:
         await asyncio.sleep(1)
         if name == A and attempt == 2:
@@ -229,7 +227,7 @@ async def test_a_poll_that_fails_when_it_was_to_be_the_last_is_made_once_more(
             await poller.get("operations/slow")  # so that it is known how long a poll takes
         future = poller.submit(A, deadline=100)
         assert await future == {}
-        assert [round(when - future.submitted) for when in transport.times(A)] == polls
+        assert [round(when - future.submitted) for when in transport.times(A)] == [0, 97, 98]
 
 
 @pytest.mark.behaviour("B10", "B16")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
@@ -12,23 +11,10 @@ from hypothesis import strategies as st
 from lro_poller.engine.deadlines import latest_look, needs_last_look, next_alarm
 from lro_poller.engine.forecast import PLAIN
 from lro_poller.engine.tracker import Event, Tracker
-from lro_poller.errors import LroError
-from lro_poller.operation import Operation
+
+from .waiter import Waiter
 
 MANY = settings(max_examples=300, deadline=None, derandomize=True)
-
-
-@dataclass(eq=False)
-class Waiter:
-    """Somebody who waits until a deadline and is told nothing here."""
-
-    deadline: float | None = None
-    submitted: float = 0.0
-
-    def _postpone(self, until: float) -> None: ...
-    def _see(self, operation: Operation) -> None: ...
-    def _finish(self, operation: Operation, now: float) -> None: ...
-    def _fail(self, error: LroError, now: float) -> None: ...
 
 
 def waited_for_until(*deadlines: float | None) -> Tracker:

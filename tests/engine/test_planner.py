@@ -18,25 +18,12 @@ from lro_poller.engine.planner import Planner, when_worth
 from lro_poller.engine.queue import Queue
 from lro_poller.engine.tracker import Event, Tracker
 from lro_poller.engine.verdict import Running, Setback
-from lro_poller.errors import BackoffError, LroError, PollError
+from lro_poller.errors import BackoffError, PollError
 from lro_poller.operation import Operation
 
 NAME = "operations/abc"
 START = 100.0
 RUNNING = Operation(NAME, False, None, b"{}")
-
-
-@dataclass(eq=False)
-class Waiting:
-    """A listener with a deadline."""
-
-    deadline: float | None
-    submitted: float = START
-
-    def _postpone(self, until: float) -> None: ...
-    def _see(self, operation: Operation) -> None: ...
-    def _finish(self, operation: Operation, now: float) -> None: ...
-    def _fail(self, error: LroError, now: float) -> None: ...
 
 
 @dataclass
@@ -55,16 +42,14 @@ class Scene:
         self.tracker.hear(Setback(error, delay) if failed else Running(RUNNING, delay), now)
 
 
-def scene(*deadlines: float | None, max_rate: float = math.inf) -> Scene:
+def scene(max_rate: float = math.inf) -> Scene:
     queue: Queue[Tracker] = Queue(when_worth)
     tracker = Tracker.start(NAME, START, PLAIN)
-    for deadline in deadlines:
-        tracker.join(Waiting(deadline))
     return Scene(queue, Planner(queue, Budget(max_rate=max_rate), Learner(History(), "svc")), tracker)
 
 
 def test_one_of_which_nothing_is_known_is_polled_at_once() -> None:
-    one = scene(None)
+    one = scene()
     one.planner.at_once(one.tracker, START)
     assert one.tracker.due == START
     assert one.queue.pop(START) is one.tracker
@@ -73,7 +58,7 @@ def test_one_of_which_nothing_is_known_is_polled_at_once() -> None:
 @pytest.mark.behaviour("B13")
 @pytest.mark.parametrize("max_rate", [math.inf, 9.5])
 def test_what_runs_is_polled_when_its_forecast_says(max_rate: float) -> None:
-    one = scene(None, max_rate=max_rate)
+    one = scene(max_rate)
     one.poll(START + 1)
     one.planner.park(one.tracker, START + 1, 0.3)
     wait = wait_by(PLAIN, 1.0, 0.3, granted=max_rate < math.inf)
@@ -83,7 +68,7 @@ def test_what_runs_is_polled_when_its_forecast_says(max_rate: float) -> None:
 
 @pytest.mark.behaviour("B13")
 def test_waits_of_the_caller_win_and_are_spread_by_a_tenth() -> None:
-    one = scene(None)
+    one = scene()
     one.tracker.backoff = Generated(functools.partial(backoff.constant, interval=20))
     one.poll(START)
     one.planner.park(one.tracker, START, 0.0)
@@ -91,7 +76,7 @@ def test_waits_of_the_caller_win_and_are_spread_by_a_tenth() -> None:
 
 
 def test_a_generator_that_misbehaves_is_told() -> None:
-    one = scene(None)
+    one = scene()
     one.tracker.backoff = Generated(functools.partial(backoff.constant, interval=-1))
     one.poll(START)
     with pytest.raises(BackoffError):
@@ -101,7 +86,7 @@ def test_a_generator_that_misbehaves_is_told() -> None:
 
 @pytest.mark.behaviour("B16")
 def test_polls_that_fail_come_ever_later_and_never_sooner_than_was_usual() -> None:
-    one, dues = scene(None), list[float]()
+    one, dues = scene(), list[float]()
     one.tracker.wait = 3.0
     for _ in range(6):
         one.poll(START, failed=True)
@@ -115,7 +100,7 @@ def test_polls_that_fail_come_ever_later_and_never_sooner_than_was_usual() -> No
 @pytest.mark.behaviour("B14")
 @pytest.mark.parametrize("failed", [False, True])
 def test_the_service_is_left_alone_for_as_long_as_it_asks(*, failed: bool) -> None:
-    one = scene(None)
+    one = scene()
     one.poll(START, delay=77.0, failed=failed)
     (one.planner.retry if failed else one.planner.park)(one.tracker, START, 0.5)
     assert one.tracker.due >= START + 77.0
@@ -126,7 +111,7 @@ def test_the_service_is_left_alone_for_as_long_as_it_asks(*, failed: bool) -> No
 
 @pytest.mark.behaviour("B15")
 def test_one_that_somebody_asks_for_goes_first() -> None:
-    one = scene(None)
+    one = scene()
     others = [Tracker.start(f"operations/{number}", START, PLAIN) for number in range(3)]
     for other in others:
         one.planner.at_once(other, START)
@@ -138,7 +123,7 @@ def test_one_that_somebody_asks_for_goes_first() -> None:
 
 
 def test_one_that_is_due_already_has_been_so_for_a_while() -> None:
-    one = scene(None)
+    one = scene()
     for number in range(2):
         one.planner.at_once(Tracker.start(f"operations/{number}", START, PLAIN), START)
     one.planner.at_once(one.tracker, START)
@@ -149,7 +134,7 @@ def test_one_that_is_due_already_has_been_so_for_a_while() -> None:
 
 @pytest.mark.behaviour("B10", "B14")
 def test_a_last_look_goes_first_and_waits_for_nobody() -> None:
-    one = scene(None)
+    one = scene()
     others = [Tracker.start(f"operations/{number}", START, PLAIN) for number in range(3)]
     for other in others:
         one.planner.at_once(other, START)
@@ -161,7 +146,7 @@ def test_a_last_look_goes_first_and_waits_for_nobody() -> None:
 
 
 def test_what_code_of_the_callers_has_changed_meanwhile_stands() -> None:
-    one = scene(None)
+    one = scene()
 
     def waits() -> object:
         yield

@@ -6,7 +6,6 @@ import gc
 import math
 import tracemalloc
 import weakref
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -16,8 +15,10 @@ from hypothesis import strategies as st
 from lro_poller.engine.forecast import PLAIN, around
 from lro_poller.engine.tracker import LIFE, Cancellation, Effect, Event, State, Tracker
 from lro_poller.engine.verdict import Ended, Refused, Running, Setback, Unauthorized, Verdict
-from lro_poller.errors import LroError, PollError
+from lro_poller.errors import PollError
 from lro_poller.operation import Operation
+
+from .waiter import Waiter
 
 NAME = "operations/abc"
 MANY = settings(max_examples=300, deadline=None, derandomize=True)
@@ -49,21 +50,6 @@ replies = st.sampled_from(list(REPLIES.values()))
 
 
 NOW = 107.0
-
-
-@dataclass(eq=False)
-class Waiter:
-    """Somebody who waits until a deadline and is told nothing here."""
-
-    deadline: float | None = None
-    submitted: float = 0.0
-
-    def _postpone(self, until: float) -> None:
-        self.deadline = until
-
-    def _see(self, operation: Operation) -> None: ...
-    def _finish(self, operation: Operation, now: float) -> None: ...
-    def _fail(self, error: LroError, now: float) -> None: ...
 
 
 def make() -> Tracker:
