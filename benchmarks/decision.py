@@ -22,6 +22,7 @@ from typing import TypeAlias
 
 from lro_poller.engine.cadence import jittered, wait_by
 from lro_poller.engine.history import Kind
+from lro_poller.engine.lines import Line
 from lro_poller.engine.queue import Queue
 
 from .harness import Figures, in_turn, median, parse_options, ratio, run_child
@@ -42,10 +43,11 @@ Step: TypeAlias = Callable[[float], float]
 class _Operation:
     """One that is pending: what the engine keeps of it, and when it ends."""
 
-    __slots__ = ("_scheduled", "began", "ends", "level", "seen")
+    __slots__ = ("_scheduled", "began", "ends", "line", "seen")
 
     def __init__(self) -> None:
-        self._scheduled, self.level = math.inf, -1
+        self._scheduled = math.inf
+        self.line: Line[_Operation, int] | None = None
         self.began = self.seen = self.ends = 0.0
 
     def start(self, now: float, age: float, dice: random.Random) -> None:
@@ -84,8 +86,8 @@ def _heap(pending: int, period: float, dice: random.Random) -> Step:
 def _learned(pending: int, dice: random.Random) -> Step:
     """Polls whoever is due and whose look is worth most; learns from each end."""
     kind = _known(dice)
-    queue: Queue[_Operation] = Queue(
-        lambda operation, level: operation.began + kind.when_worth(operation.seen - operation.began, level)
+    queue: Queue[_Operation, int] = Queue(
+        lambda operation: kind.place(operation.seen - operation.began), kind.worth_after
     )
 
     def park(operation: _Operation, now: float) -> None:

@@ -12,7 +12,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from .engine.queue import Queue
+from .engine.planner import PollQueue
 from .engine.tracker import Cancellation, Errand, Tracker
 from .errors import LroError, summary
 from .operation import Operation
@@ -34,7 +34,7 @@ class Errands:
     """
 
     def __init__(
-        self, queue: Queue[Tracker], pump: Pump, stop: Callable[[Tracker], None], cancelled: Callable[[str], None]
+        self, queue: PollQueue, pump: Pump, stop: Callable[[Tracker], None], cancelled: Callable[[str], None]
     ) -> None:
         self.under_way: set[Errand] = set()
         self._loop = asyncio.get_running_loop()

@@ -26,7 +26,7 @@ from typing import Protocol
 
 from .engine.budget import Budget
 from .engine.deadlines import Deadlines
-from .engine.queue import Queue
+from .engine.planner import PollQueue
 from .engine.retry import retry_wait
 from .engine.tracker import Event, Tracker
 from .engine.verdict import Setback, Verdict
@@ -71,9 +71,7 @@ class _Worker:
 class Pump:
     """Polls what is due in `queue`, and has done in time what `deadlines` ask for."""
 
-    def __init__(
-        self, owner: Owner, sender: Sender, budget: Budget, queue: Queue[Tracker], deadlines: Deadlines
-    ) -> None:
+    def __init__(self, owner: Owner, sender: Sender, budget: Budget, queue: PollQueue, deadlines: Deadlines) -> None:
         self.polls = 0
         self.lateness = 0.0
         """Seconds between the time a poll was due and the time it started, smoothed."""

@@ -24,7 +24,7 @@ from .engine.deadlines import Deadlines
 from .engine.forecast import PLAIN, around
 from .engine.history import History
 from .engine.learning import Learner
-from .engine.planner import Planner, when_worth
+from .engine.planner import Planner, PollQueue, worth_after, worth_key
 from .engine.queue import Queue
 from .engine.tracker import Effect, Errand, Event, State, Tracker
 from .engine.verdict import Ended, Running, Setback, Verdict
@@ -78,7 +78,7 @@ class Runner:
         self._cancel_grace = cancel_grace
         self._random = random
         self._trackers: dict[str, Tracker] = {}
-        self._queue: Queue[Tracker] = Queue(when_worth)
+        self._queue: PollQueue = Queue(worth_key, worth_after)
         self._planner = Planner(self._queue, budget, self._learner)
         self._deadlines = Deadlines(self._queue, self._planner, budget, lambda: sender.latency, self._time_out)
         self._pump = Pump(self, sender, budget, self._queue, self._deadlines)

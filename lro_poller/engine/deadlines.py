@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 
 from .budget import Budget
 from .crowd import Listener
-from .planner import Planner
-from .queue import Queue
+from .planner import Planner, PollQueue
 from .schedule import Schedule
 from .tracker import State, Tracker
 
@@ -44,7 +43,7 @@ class Deadlines:
 
     def __init__(
         self,
-        queue: Queue[Tracker],
+        queue: PollQueue,
         planner: Planner,
         budget: Budget,
         latency: Callable[[], float],

@@ -17,7 +17,7 @@ from ..operation import Operation
 from .durations import PRIOR
 from .outlook import AGES, Outlook
 
-__all__ = ["PLAIN", "Forecast", "Hints", "around", "by_survival", "price_of"]
+__all__ = ["PLAIN", "Forecast", "Hints", "around", "by_survival", "place_of", "price_of"]
 
 _PRICE = 0.5
 _PLAIN_PRICE = 0.75  # while nothing is known: with it no usual fixed or exponential schedule is better in both
@@ -50,10 +50,15 @@ class Forecast(Protocol):
         """
         ...
 
-    def when_worth(self, seen: float, level: int) -> float:
-        """At which age a look is worth `2**level` times its usual price, after one at `seen`; `math.inf` for never.
+    def place(self, age: float) -> int:
+        """Which of the places that `worth_after` is told for an age is at: they are 6% of the age apart."""
+        ...
 
-        Worked out for the nearest entry of `AGES` at or below `seen`, so that it may be 6% of the age off.
+    def worth_after(self, place: int, level: int) -> float:
+        """How many seconds after a look another is worth `2**level` times its usual price; `math.inf` for never.
+
+        Args:
+            place: Where the look was that found the operation running.
         """
         ...
 
@@ -72,19 +77,26 @@ class _Planned:
         self._usual = Outlook(survival, price)
         self._closer = Outlook(survival, lambda age: _GRANTED_SHARE * price(age))
         self._usual_price = usual_price
-        self._worth_after: dict[tuple[int, int], float] = {}  # by level and by place in AGES, as they are asked for
+        self._worth_after: dict[tuple[int, int], float] = {}  # by place and level, as they are asked for
 
     def next_look(self, age: float, *, granted: bool = False) -> float:
         return (self._closer if granted else self._usual).next_look(age)
 
-    def when_worth(self, seen: float, level: int) -> float:
-        place = bisect_right(AGES, seen) - 1
-        after = self._worth_after.get((level, place))
+    def place(self, age: float) -> int:
+        return place_of(age)
+
+    def worth_after(self, place: int, level: int) -> float:
+        after = self._worth_after.get((place, level))
         if after is None:
             age = AGES[place]
             after = self._usual.when_worth(age, self._usual_price * 2.0**level) - age
-            self._worth_after[level, place] = after
-        return seen + after
+            self._worth_after[place, level] = after
+        return after
+
+
+def place_of(age: float) -> int:
+    """The last of `AGES` that is not above `age`."""
+    return bisect_right(AGES, age) - 1
 
 
 def price_of(age: float, price: float = _PRICE) -> float:
@@ -105,6 +117,7 @@ def by_survival(survival: Sequence[float]) -> Forecast:
 
 _UNIT = 64.0  # seconds; the plan for one expectation serves for all, scaled
 _SURENESS = 6.0  # shape of the log-logistic around an expectation: half end within a fifth of it
+_STEPS_AN_OCTAVE = 24  # in which expectations are told apart
 _BELIEF = 0.9  # in an expectation; the rest is for callers who are wrong
 
 
@@ -120,13 +133,24 @@ class _Scaled:
     def next_look(self, age: float, *, granted: bool = False) -> float:
         return self._forecast.next_look(age / self._scale, granted=granted) * self._scale
 
-    def when_worth(self, seen: float, level: int) -> float:
-        return self._forecast.when_worth(seen / self._scale, level) * self._scale
+    def place(self, age: float) -> int:
+        return place_of(age / self._scale)
+
+    def worth_after(self, place: int, level: int) -> float:
+        return self._forecast.worth_after(place, level) * self._scale
 
 
 def around(expected: float) -> Forecast:
-    """The forecast of somebody who expects an operation to take `expected` seconds, and may be wrong."""
-    expected = min(max(expected, AGES[1]), AGES[-1])
+    """The forecast of somebody who expects an operation to take `expected` seconds, and may be wrong.
+
+    Expectations are told apart by three hundredths: the worth of all that go by one forecast grows alike.
+    """
+    return _around(round(_STEPS_AN_OCTAVE * math.log2(min(max(expected, AGES[1]), AGES[-1]))))
+
+
+@functools.lru_cache(maxsize=1024)  # there are six hundred
+def _around(step: int) -> Forecast:
+    expected = 2.0 ** (step / _STEPS_AN_OCTAVE)
     return _Scaled(_unit_forecast(round(math.log2(price_of(expected) / expected))), expected / _UNIT)
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from ..counting import counted
 from .durations import Durations, Followed
-from .forecast import PLAIN, Forecast, by_survival
+from .forecast import PLAIN, Forecast, by_survival, place_of
 from .outlook import AGES
 
 __all__ = ["History", "Kind"]
@@ -112,8 +112,11 @@ class Kind:
     def next_look(self, age: float, *, granted: bool = False) -> float:
         return self._plan().next_look(age, granted=granted)
 
-    def when_worth(self, seen: float, level: int) -> float:
-        return self._plan().when_worth(seen, level)
+    def place(self, age: float) -> int:
+        return place_of(age)
+
+    def worth_after(self, place: int, level: int) -> float:
+        return self._plan().worth_after(place, level)
 
     def _plan(self) -> Forecast:
         planned = self._planned

@@ -7,14 +7,21 @@ uniform in [0, 1).
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from .budget import Budget
 from .cadence import jittered, wait_by
+from .forecast import Forecast
 from .learning import Learner
 from .queue import Queue
 from .retry import retry_wait
 from .tracker import State, Tracker
 
-__all__ = ["Planner", "when_worth"]
+__all__ = ["Planner", "PollQueue", "worth_after", "worth_key"]
+
+WorthKey: TypeAlias = tuple[Forecast, int]
+PollQueue: TypeAlias = Queue[Tracker, WorthKey]
+"""The queue of one poller."""
 
 _PARKED = State.PARKED  # before Python 3.12 naming a member runs a function of enum's
 
@@ -29,7 +36,7 @@ class Planner:
 
     __slots__ = ("_budget", "_learner", "_queue")
 
-    def __init__(self, queue: Queue[Tracker], budget: Budget, learner: Learner) -> None:
+    def __init__(self, queue: PollQueue, budget: Budget, learner: Learner) -> None:
         self._queue = queue
         self._budget = budget
         self._learner = learner
@@ -66,12 +73,12 @@ class Planner:
         """Has it polled before all others, or as soon as the service lets it."""
         if tracker.not_before <= now:
             self.look(tracker, now)
-        elif tracker.level < 0:  # one that is due, before a deadline perhaps, is not put off
+        elif tracker.line is None:  # one that is due, before a deadline perhaps, is not put off
             self.at_once(tracker, now)
 
     def look(self, tracker: Tracker, now: float) -> None:
         """Has it polled before all others, whatever the service asks for: later would be too late."""
-        if tracker.level < 0:
+        if tracker.line is None:
             tracker.due = now  # else it has been due for a while
         self._queue.put_first(tracker)
 
@@ -86,6 +93,13 @@ class Planner:
         self._queue.put(tracker, due)
 
 
-def when_worth(tracker: Tracker, level: int) -> float:
-    """When a poll is worth `2**level` of the price of one."""
-    return tracker.began + tracker.forecast.when_worth(tracker.seen - tracker.began, level)
+def worth_key(tracker: Tracker) -> WorthKey:
+    """What the worth of a poll goes by: a forecast, and about which age it was last seen at."""
+    forecast = tracker.forecast
+    return forecast, forecast.place(tracker.seen - tracker.began)
+
+
+def worth_after(key: WorthKey, level: int) -> float:
+    """How many seconds after it was seen a poll is worth `2**level` of the price of one."""
+    forecast, place = key
+    return forecast.worth_after(place, level)

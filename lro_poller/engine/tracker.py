@@ -26,6 +26,7 @@ from .cadence import Generated
 from .crowd import Crowd, Listener
 from .forecast import PLAIN, Forecast, Hints
 from .history import Kind
+from .lines import Line
 from .verdict import Ended, Running, Setback, Unauthorized, Verdict
 
 __all__ = ["LIFE", "Cancellation", "Effect", "Errand", "Event", "State", "Tracker"]
@@ -141,7 +142,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         not_before: Until when the service asks to be left alone about it.
         operation: As last read; None before the first reply.
         error: Why the last poll failed; None when it did not.
-        level: Its place in the queue, -1 while it is not due.
+        line: Where it stands in the queue; None while it is not due.
         watchers: How many of its listeners want to see it running.
         looked: When the last look before a deadline was last asked for.
         alarm: When its deadlines are seen to next, `math.inf` for never. Whoever it is set for may have left.
@@ -170,7 +171,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     _scheduled: float = math.inf
     looked: float = -math.inf
     alarm: float = math.inf
-    level: int = -1
+    line: Line[Any, Any] | None = None
     watchers: int = 0
     owner: Any = None
     _audience: Listener | Crowd | None = None  # most operations have one listener

@@ -271,7 +271,10 @@ class Looks:
     def next_look(self, age: float, *, granted: bool = False) -> float:
         return next(look for look in self.ages if look > age)
 
-    def when_worth(self, seen: float, level: int) -> float:
+    def place(self, age: float) -> int:
+        return 0
+
+    def worth_after(self, place: int, level: int) -> float:
         return math.inf
 
 

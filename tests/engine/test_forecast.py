@@ -66,26 +66,33 @@ def test_an_expectation_out_of_range_is_one_at_its_end(expected: float) -> None:
 def test_whatever_is_expected_there_is_a_look_ahead(expected: float, age: float, level: int) -> None:
     for forecast in (PLAIN, around(expected), KNOWN):
         assert age < forecast.next_look(age) < math.inf
-        assert forecast.when_worth(age, level) > age
-        assert forecast.when_worth(age, level + 1) >= forecast.when_worth(age, level)
+        place = forecast.place(age)
+        assert forecast.worth_after(place, level + 1) >= forecast.worth_after(place, level) > 0
 
 
 @pytest.mark.parametrize("forecast", [PLAIN, around(600.0), KNOWN])
 def test_worth_rises_with_age_and_is_never_met_before_the_look(forecast: Forecast) -> None:
     for seen in (0.0, 0.3, 17.0, 100.0, 5000.0, 1e7):
-        ages = [forecast.when_worth(seen, level) for level in range(12)]
-        assert seen < ages[0]
-        assert ages == sorted(ages)
+        waits = [forecast.worth_after(forecast.place(seen), level) for level in range(12)]
+        assert waits[0] > 0
+        assert waits == sorted(waits)
 
 
+@pytest.mark.parametrize("expected", [64.0, 4096.0])
 @pytest.mark.parametrize("place", [0, 1, 60, 120, 150])
 @pytest.mark.parametrize("level", [0, 3])
-def test_worth_is_told_for_the_age_below(place: int, level: int) -> None:
-    forecast = around(64.0)
+def test_worth_is_told_for_the_age_below(expected: float, place: int, level: int) -> None:
+    forecast, scale = around(expected), expected / 64
     seen = AGES[place]
     outlook = Outlook([0.9 / (1 + (age / 64) ** 6) + 0.1 / (1 + age / 64) for age in AGES], lambda age: 1.0)
-    price = 2.0 ** round(math.log2(price_of(64.0) / 64)) * 64
-    when = forecast.when_worth(seen, level)
-    assert outlook.worth(seen, when) == pytest.approx(price * 2**level, rel=1e-6)
+    price = 2.0 ** round(math.log2(price_of(expected) / expected)) * 64
+    after = forecast.worth_after(place, level) / scale
+    assert outlook.worth(seen, seen + after) == pytest.approx(price * 2**level, rel=1e-6)
     between = (AGES[place] + AGES[place + 1]) / 2
-    assert forecast.when_worth(between, level) - between == pytest.approx(when - seen)
+    assert forecast.place(scale * seen) == forecast.place(scale * between) == place
+
+
+def test_however_many_expectations_there_are_they_have_few_forecasts() -> None:
+    forecasts = {around(1.001**number) for number in range(10_000)}
+    assert len(forecasts) < 650
+    assert around(64.0) is around(64.8) is not around(65.0)

@@ -51,7 +51,7 @@ def learned(*durations: float, times: int = 1) -> History:
 def test_a_kind_of_which_nothing_is_known_is_plain() -> None:
     kind = History().kind("kind")
     assert looks(kind, 5) == looks(PLAIN, 5)
-    assert kind.when_worth(3.0, 2) == PLAIN.when_worth(3.0, 2)
+    assert kind.worth_after(kind.place(3.0), 2) == PLAIN.worth_after(PLAIN.place(3.0), 2)
 
 
 def test_a_kind_is_looked_at_when_its_operations_have_ended() -> None:
@@ -59,7 +59,7 @@ def test_a_kind_is_looked_at_when_its_operations_have_ended() -> None:
     ages = looks(kind, 30)
     assert any(95.0 < age < 106.0 for age in ages)
     assert len([age for age in ages if age < 90.0]) <= 8
-    assert kind.when_worth(0.0, 0) < math.inf
+    assert kind.worth_after(0, 0) < math.inf
 
 
 def test_kinds_are_told_apart() -> None:

@@ -14,7 +14,7 @@ from lro_poller.engine.cadence import Generated, wait_by
 from lro_poller.engine.forecast import PLAIN
 from lro_poller.engine.history import History
 from lro_poller.engine.learning import Learner
-from lro_poller.engine.planner import Planner, when_worth
+from lro_poller.engine.planner import Planner, PollQueue, worth_after, worth_key
 from lro_poller.engine.queue import Queue
 from lro_poller.engine.tracker import Event, Tracker
 from lro_poller.engine.verdict import Running, Setback
@@ -30,7 +30,7 @@ RUNNING = Operation(NAME, False, None, b"{}")
 class Scene:
     """A planner, its queue, and one operation."""
 
-    queue: Queue[Tracker]
+    queue: PollQueue
     planner: Planner
     tracker: Tracker
 
@@ -43,7 +43,7 @@ class Scene:
 
 
 def scene(max_rate: float = math.inf) -> Scene:
-    queue: Queue[Tracker] = Queue(when_worth)
+    queue: PollQueue = Queue(worth_key, worth_after)
     tracker = Tracker.start(NAME, START, PLAIN)
     return Scene(queue, Planner(queue, Budget(max_rate=max_rate), Learner(History(), "svc")), tracker)
 
@@ -162,3 +162,11 @@ def test_what_code_of_the_callers_has_changed_meanwhile_stands() -> None:
     one.tracker.on(Event.ABANDON)
     one.planner.park(one.tracker, START, 0.5)
     assert one.tracker not in one.queue
+
+
+@pytest.mark.behaviour("B23")
+def test_worth_goes_by_the_forecast_and_the_age_at_which_it_was_last_seen() -> None:
+    one = scene()
+    one.tracker.seen = START + 20.0
+    assert worth_key(one.tracker) == (PLAIN, PLAIN.place(20.0))
+    assert worth_after(worth_key(one.tracker), 3) == PLAIN.worth_after(PLAIN.place(20.0), 3)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lro_poller.engine.lines import Line
 from lro_poller.engine.queue import FAIR_TURN, Queue
 
 MANY = settings(max_examples=150, deadline=None, derandomize=True)
@@ -17,34 +19,45 @@ MANY = settings(max_examples=150, deadline=None, derandomize=True)
 
 @dataclasses.dataclass(eq=False)
 class Item:
-    """What is due at `when`; a poll of it is worth twice as much after each `doubles` seconds, from then on."""
+    """What is due and was seen at `when`; a poll of it is worth twice as much after each `doubles` seconds from then."""
 
     number: int
     when: float = 0.0
     doubles: float = math.inf
     _scheduled: float = math.inf
-    level: int = -1
+    line: Line[Item, float] | None = None
+
+    @property
+    def seen(self) -> float:
+        return self.when
 
 
-def worth(item: Item, level: int) -> float:
-    return item.when + item.doubles * level if level else item.when
+Items: TypeAlias = Queue[Item, float]
 
 
-def put(queue: Queue[Item], item: Item, when: float) -> None:
+def by_doubling(item: Item) -> float:
+    return item.doubles
+
+
+def worth(doubles: float, level: int) -> float:
+    return doubles * level if level else 0.0
+
+
+def put(queue: Items, item: Item, when: float) -> None:
     item.when = when
     queue.put(item, when)
 
 
-def filled(*items: tuple[float, float]) -> tuple[Queue[Item], list[Item]]:
+def filled(*items: tuple[float, float]) -> tuple[Items, list[Item]]:
     """A queue of what is due when, and doubles in how many seconds."""
-    queue: Queue[Item] = Queue(worth)
+    queue: Items = Queue(by_doubling, worth)
     made = [Item(number, when, doubles) for number, (when, doubles) in enumerate(items)]
     for item in made:
         queue.put(item, item.when)
     return queue, made
 
 
-def drained(queue: Queue[Item], now: float) -> list[int]:
+def drained(queue: Items, now: float) -> list[int]:
     taken = []
     while (item := queue.pop(now)) is not None:
         taken.append(item.number)
@@ -147,7 +160,7 @@ def test_every_eighth_turn_is_that_of_the_longest_due() -> None:
 def test_nobody_waits_for_more_than_eight_turns_for_each_that_is_due(
     arrivals: list[tuple[int, float, float]], urgent: set[int]
 ) -> None:
-    queue: Queue[Item] = Queue(worth)
+    queue: Items = Queue(by_doubling, worth)
     now, waited, most = 0.0, dict[Item, int](), dict[Item, int]()
     waiting: list[Item] = []
     for number, (turns, wait, doubles) in enumerate([*arrivals, (10_000, 10.0, 1.0)]):
@@ -188,18 +201,19 @@ def test_the_bound_is_near_what_can_happen() -> None:
 def test_what_was_not_looked_at_for_long_goes_up_by_all_that_it_has_become_worth() -> None:
     queue, (first, second) = filled((0.0, 1.0), (0.0, 2.0))
     assert queue.pop(10.5) is first
-    assert second.level == 5
+    assert second.line
+    assert second.line.level == 5
 
 
 def test_few_are_put_in_order_at_a_turn() -> None:
     asked = 0
 
-    def counted(item: Item, level: int) -> float:
+    def counted(doubles: float, level: int) -> float:
         nonlocal asked
         asked += 1
-        return worth(item, level)
+        return worth(doubles, level)
 
-    queue: Queue[Item] = Queue(counted)
+    queue: Items = Queue(by_doubling, counted)
     for number in range(10_000):
         queue.put(Item(number, 0.0), 0.0)
     assert queue.pop(1.0) is not None
@@ -215,7 +229,7 @@ calls = st.tuples(st.sampled_from(["put", "put_first", "remove", "pop", "pop"]),
 @given(script=st.lists(calls, max_size=60))
 @MANY
 def test_under_any_order_of_calls_the_books_are_right(script: list[tuple[str, int, float]]) -> None:
-    queue: Queue[Item] = Queue(worth)
+    queue: Items = Queue(by_doubling, worth)
     items = [Item(number, doubles=[0.5, 3.0, math.inf][number % 3]) for number in range(10)]
     waiting: dict[int, float] = {}
     now = 0.0
@@ -241,7 +255,7 @@ def test_under_any_order_of_calls_the_books_are_right(script: list[tuple[str, in
             if taken is not None:
                 assert taken.number in due
                 del waiting[taken.number]
-                assert (taken._scheduled, taken.level) == (math.inf, -1)
+                assert (taken._scheduled, taken.line) == (math.inf, None)
         assert len(queue) == len(waiting)
         assert {item.number for item in items if item in queue} == set(waiting)
     assert sorted(drained(queue, math.inf)) == sorted(waiting)
@@ -250,7 +264,7 @@ def test_under_any_order_of_calls_the_books_are_right(script: list[tuple[str, in
 
 def test_while_there_is_room_for_another_none_is_compared() -> None:
     counted, calls = counting(worth)
-    queue: Queue[Item] = Queue(counted)
+    queue: Items = Queue(by_doubling, counted)
     for number in range(6):
         queue.put(Item(number, doubles=4.0 * (6 - number)), float(number))
     taken = [queue.pop(10.0, short=False) for _ in range(3)]
@@ -263,13 +277,13 @@ def test_while_there_is_room_for_another_none_is_compared() -> None:
     assert [item and item.number for item in (queue.pop(10.0), queue.pop(10.0, short=False))] == [3, None]
 
 
-def counting(function: Callable[[Item, int], float]) -> tuple[Callable[[Item, int], float], list[int]]:
+def counting(function: Callable[[float, int], float]) -> tuple[Callable[[float, int], float], list[int]]:
     """The same function, and how often it was asked."""
     calls = [0]
 
-    def count(item: Item, level: int) -> float:
+    def count(doubles: float, level: int) -> float:
         calls[0] += 1
-        return function(item, level)
+        return function(doubles, level)
 
     return count, calls
 
@@ -277,7 +291,7 @@ def counting(function: Callable[[Item, int], float]) -> tuple[Callable[[Item, in
 @pytest.mark.behaviour("B24")
 def test_a_turn_among_a_hundred_thousand_that_are_due_is_a_bounded_step() -> None:
     counted, calls = counting(worth)
-    queue: Queue[Item] = Queue(counted)
+    queue: Items = Queue(by_doubling, counted)
     for number in range(100_000):
         queue.put(Item(number, number / 1e5, 0.01), number / 1e5)
     most = 0
@@ -292,7 +306,7 @@ def test_a_turn_among_a_hundred_thousand_that_are_due_is_a_bounded_step() -> Non
 @pytest.mark.behaviour("B24")
 def test_an_operation_costs_no_more_than_its_levels_however_long_it_is_due() -> None:
     counted, calls = counting(worth)
-    queue: Queue[Item] = Queue(counted)
+    queue: Items = Queue(by_doubling, counted)
     for number in range(100):
         queue.put(Item(number, 0.0, 1e-6), 0.0)
     for step in range(99):
@@ -302,7 +316,7 @@ def test_an_operation_costs_no_more_than_its_levels_however_long_it_is_due() -> 
 
 def test_one_that_is_due_alone_is_not_compared_with_anybody() -> None:
     counted, calls = counting(worth)
-    queue: Queue[Item] = Queue(counted)
+    queue: Items = Queue(by_doubling, counted)
     queue.put(Item(0), 0.0)
     queue.put(Item(1), 5.0)
     assert queue.pop(1.0) is not None

@@ -355,7 +355,7 @@ def test_a_new_tracker_is_parked_and_knows_nothing() -> None:
     tracker = make()
     assert (tracker.name, tracker.state, tracker.submitted) == (NAME, State.PARKED, 100.0)
     assert (tracker.polls, tracker.sightings, tracker.failures) == (0, 0, 0)
-    assert (tracker._scheduled, tracker.level, tracker.due, tracker.not_before) == (math.inf, -1, 100.0, 100.0)
+    assert (tracker._scheduled, tracker.line, tracker.due, tracker.not_before) == (math.inf, None, 100.0, 100.0)
     assert (tracker.operation, tracker.error, tracker.audience(), tracker.kind) == (None, None, (), None)
     forecast = around(5.0)
     assert Tracker.start(NAME, 0.0, forecast).forecast is forecast
