@@ -124,6 +124,49 @@ async def test_retry_after_never_hides_the_last_poll() -> None:
         assert 54 <= future.elapsed <= 60
 
 
+@pytest.mark.behaviour("B10", "B14")
+@pytest.mark.parametrize("failed", [True, False])
+async def test_a_last_poll_that_had_no_turn_in_time_leaves_the_service_alone_after_the_deadline(failed: bool) -> None:
+    """The only place in flight is taken from before the deadline until long after it."""
+
+    async def answer(name: str, attempt: int) -> Reply:
+        if name == A:
+            return Reply(503 if failed else 200, {"Retry-After": "60"}, b"" if failed else running().body)
+        await asyncio.sleep(20)
+        return done()
+
+    transport = Scripted(answer)
+    async with open_scripted(transport, max_in_flight=1) as poller:
+        patient, hasty = poller.submit(A), poller.submit(A, deadline=30)
+        await poller.submit("operations/b")  # so that polls are known to take long, and the last is asked for early
+        await asyncio.sleep(5)
+        other = poller.submit("operations/c")
+        with pytest.raises(PollTimeout):
+            await hasty
+        await other
+        await asyncio.sleep(20)
+        assert [when - patient.submitted for when in transport.times(A)] == pytest.approx([0, 60], abs=0.1)
+
+
+@pytest.mark.behaviour("B10", "B14")
+async def test_a_last_poll_that_had_no_turn_in_time_takes_none_from_who_has_a_little_longer() -> None:
+    async def answer(name: str, attempt: int) -> Reply:
+        if name == A:
+            return Reply(503, {"Retry-After": "60"}, b"")
+        await asyncio.sleep(5.2)
+        return done()
+
+    transport = Scripted(answer)
+    async with open_scripted(transport, max_in_flight=1) as poller:
+        futures = [poller.submit(A, deadline=deadline) for deadline in (10, 10.5)]
+        await asyncio.sleep(5)
+        poller.submit("operations/b")
+        for future in futures:
+            with pytest.raises(PollTimeout):
+                await future
+        assert [when - future.submitted for when in transport.times(A)] == pytest.approx([0, 10.35], abs=0.15)
+
+
 @pytest.mark.behaviour("B14", "B15")
 async def test_looking_now_waits_for_what_the_service_asked_for() -> None:
     def answer(name: str, attempt: int) -> Reply:
