@@ -18,6 +18,7 @@ from yarl import URL
 
 from ..version import __version__
 from ..wire import MAX_BODY, Fault, NoReply, Reply
+from .proxy import proxy_of_environment
 
 if TYPE_CHECKING:
     import ssl
@@ -46,8 +47,11 @@ class AiohttpTransport:
     Args:
         origin: Such as `https://workspaceevents.googleapis.com`.
         ssl_context: For a private certificate authority or a client certificate.
-        proxy_from_environment: Whether HTTPS_PROXY and its like are heeded; a token then
-            passes through the proxy's tunnel.
+        proxy_from_environment: Whether HTTPS_PROXY, ALL_PROXY and NO_PROXY are heeded, as they are now; a token then
+            passes through the proxy's tunnel. Plain HTTP goes through no proxy.
+
+    Raises:
+        ValueError: the environment names no proxy that could be used.
     """
 
     library = f"rest/{aiohttp.__version__}"
@@ -60,7 +64,7 @@ class AiohttpTransport:
         # A URL works out its parts once, and they are asked for at every poll.
         self._url = functools.lru_cache(_URLS)(functools.partial(URL(origin).with_path, encoded=True))
         self._ssl: ssl.SSLContext | bool = ssl_context if ssl_context is not None else True
-        self._trust_env = proxy_from_environment
+        self._proxy = proxy_of_environment(URL(origin)) if proxy_from_environment else None
         self._session: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
@@ -109,7 +113,7 @@ class AiohttpTransport:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(),  # none: the poller's own are exact
-            trust_env=self._trust_env,
+            proxy=self._proxy,
             headers={"Accept-Encoding": "identity", "User-Agent": f"lro-poller/{__version__}"},
         )
         return self._session
@@ -126,17 +130,24 @@ class AiohttpTransport:
         raise NoReply(Fault.TOO_LARGE, f"{self._origin} sent a body of more than {limit} bytes")
 
     def _no_reply(self, error: Exception) -> NoReply:
-        origin = self._origin
+        origin, fault = self._origin, Fault.UNREACHABLE
         match error:
+            case aiohttp.ClientHttpProxyError():
+                what = f"the proxy does not connect to {origin}: HTTP {error.status}"
+            case aiohttp.ClientProxyConnectionError() | aiohttp.ClientConnectorDNSError() if self._proxy is not None:
+                why = error.os_error.strerror or type(error.os_error).__name__
+                what = f"no connection to {origin}: the proxy cannot be reached: {why}"
             case aiohttp.ClientConnectorDNSError(os_error=socket.gaierror(errno=socket.EAI_NONAME)):
-                return NoReply(Fault.UNKNOWN_HOST, f"the host of {origin} is unknown")
+                fault, what = Fault.UNKNOWN_HOST, f"the host of {origin} is unknown"
             case aiohttp.ClientConnectorDNSError():
-                return NoReply(Fault.UNREACHABLE, f"the host of {origin} could not be looked up")
+                what = f"the host of {origin} could not be looked up"
             case aiohttp.ClientConnectorCertificateError():
-                return NoReply(Fault.UNTRUSTED, f"the certificate of {origin} is not trusted")
+                fault, what = Fault.UNTRUSTED, f"the certificate of {origin} is not trusted"
             case aiohttp.ClientConnectorError(os_error=OSError(strerror=str(why))) if why:
                 hint = "; does it speak TLS at that port?" if "WRONG_VERSION_NUMBER" in why else ""
-                return NoReply(Fault.UNREACHABLE, f"no connection to {origin}: {why}{hint}")
+                what = f"no connection to {origin}: {why}{hint}"
             case aiohttp.ClientConnectorError() | aiohttp.ServerDisconnectedError() | OSError():
-                return NoReply(Fault.UNREACHABLE, f"the connection to {origin} failed: {type(error).__name__}")
-        return NoReply(Fault.BROKEN, f"{origin} sent a broken reply: {type(error).__name__}")
+                what = f"the connection to {origin} failed: {type(error).__name__}"
+            case _:
+                fault, what = Fault.BROKEN, f"{origin} sent a broken reply: {type(error).__name__}"
+        return NoReply(fault, what)

@@ -280,20 +280,3 @@ async def test_the_token_is_sent_to_a_trusted_certificate_only(
                     await future
                 assert leaks(caught.value, SECRET) == []
                 assert emulator.requests == []
-
-
-@pytest.mark.behaviour("B25")
-@pytest.mark.parametrize("asked", [False, True])
-async def test_a_proxy_of_the_environment_hears_nothing_unless_asked_for(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, other: tuple[Any, list[web.BaseRequest]], asked: bool
-) -> None:
-    proxy, heard = other
-    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"):
-        monkeypatch.setenv(name, str(proxy.make_url("/")))
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    transport = AiohttpTransport(emulator.origin, proxy_from_environment=asked)
-    async with opened(emulator.origin, transport=transport) as poller:
-        operation = await poller.get(emulator.add_operation(response={"from": "here"}))
-    assert (len(heard), len(emulator.requests)) == ((1, 0) if asked else (0, 1))
-    assert operation.response == {"from": "elsewhere" if asked else "here"}
