@@ -99,9 +99,9 @@ def _decoding_of_type(decode: Any) -> Decoding | None:
     validate = _pydantic_validator(decode)
     if validate is not None:
         return Decoding(_parse_pydantic, validate)
-    if hasattr(decode, "DESCRIPTOR"):
+    if isinstance(decode, type) and hasattr(decode, "DESCRIPTOR"):
         return Decoding(_parse_protobuf, decode)
-    if hasattr(decode, "pb") and hasattr(decode, "from_json"):
+    if isinstance(decode, type) and hasattr(decode, "pb") and hasattr(decode, "from_json"):
         return Decoding(_parse_proto_plus, decode)
     if decode in _PLAIN_TYPES:
         return Decoding(_convert, decode)
@@ -158,7 +158,7 @@ def decode_response(operation: Operation, decoder: Decoding | Decoder | None) ->
     raise failure from cause  # out here, where an error that quotes the body is no context of this one
 
 
-_PLAIN_TYPES = (Any, bool, bytes, dict, float, frozenset, int, list, set, str, tuple)
+_PLAIN_TYPES = (Any, bool, bytes, dict, float, frozenset, int, list, object, set, str, tuple)
 """As callables they would make something of anything: a text of a dict, and of a list a list of its keys."""
 
 
@@ -207,6 +207,8 @@ def _is_msgspec_type(decode: Any) -> bool:
         return hasattr(decode, "__origin__") or isinstance(decode, types.UnionType)  # dict[str, int], A | B
     return (
         issubclass(decode, msgspec.Struct)
+        or decode is msgspec.Raw
+        or decode.__module__ == "collections.abc"
         or dataclasses.is_dataclass(decode)
         or hasattr(decode, "__total__")  # TypedDict
         or hasattr(decode, "__attrs_attrs__")
@@ -227,12 +229,17 @@ def _fill(message: Any, operation: Operation) -> Any:
     value = operation.response
     if not isinstance(value, dict):
         raise TypeError(f"the response is no object but a {type(value).__name__}")
-    if any_type(value).startswith("google.protobuf.") and "value" in value:
-        value = value["value"]  # how an Any holds the types whose JSON is no object
-    else:
-        value = {key: field for key, field in value.items() if key != "@type"}
+    if message.DESCRIPTOR.full_name != "google.protobuf.Any":  # which keeps the name of the type
+        value = _without_type(value)
     try:
         return json_format.ParseDict(value, message, ignore_unknown_fields=True)
     except json_format.ParseError:
         pass  # it quotes what it could not read
     raise _UnfitError(f"it is no {message.DESCRIPTOR.full_name}")
+
+
+def _without_type(value: dict[str, Any]) -> Any:
+    """What an Any holds, as the JSON of its own type."""
+    if any_type(value).startswith("google.protobuf.") and "value" in value:
+        return value["value"]  # of the types whose JSON is no object
+    return {key: field for key, field in value.items() if key != "@type"}

@@ -77,6 +77,7 @@ class Errands:
 
     async def aclose(self) -> None:
         """Gives up cancellations that nobody waits for."""
+        await asyncio.sleep(0)  # those that closing has failed hear of it, and tell
         for task in self._unattended.values():
             task.cancel()
         if self._unattended:

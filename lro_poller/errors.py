@@ -283,7 +283,7 @@ class _Unfinished(LroError):
     def _tail(self) -> str:
         text = f"after {self.elapsed:.1f} s and {counted(self.polls, 'poll')}; it may still be running"
         if self.last_poll_error is not None:
-            text += f". The last poll failed: {self.last_poll_error.reason}"
+            text += f". {'The last poll failed' if self.polls else 'It was not polled'}: {self.last_poll_error.reason}"
         return text
 
 
@@ -296,8 +296,11 @@ class PollTimeout(_Unfinished, TimeoutError):
 
     def __str__(self) -> str:
         text = f"{self.name}: not done {self._tail()}"
-        if not self.polls:
-            text += ". It was not polled: there was no turn for it within max_rate and max_in_flight, or no token"
+        if not self.polls and self.last_poll_error is None:
+            text += (
+                ". It was not polled: no turn came for it (max_rate, max_in_flight, a 429 to any poll, a transport "
+                "that takes no more), or no token"
+            )
         return text
 
 

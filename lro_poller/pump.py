@@ -72,7 +72,6 @@ class Pump:
     """Polls what is due in `queue`, and has done in time what `deadlines` ask for."""
 
     def __init__(self, owner: Owner, sender: Sender, budget: Budget, queue: PollQueue, deadlines: Deadlines) -> None:
-        self.polls = 0
         self.lateness = 0.0
         """Seconds between the time a poll was due and the time it started, smoothed."""
         self._loop = self.home = asyncio.get_running_loop()
@@ -281,15 +280,20 @@ class Pump:
                 self._budget.finish(self)
             return False
         tracker.on(_START)
-        self.polls += 1
-        late = now - tracker.due
-        self.lateness += ((late if late > 0 else 0.0) - self.lateness) / 16
-        worker.tracker, worker.began, worker.cut = tracker, now, False
+        worker.tracker, worker.cut = tracker, False
         self._in_flight[tracker] = worker
-        if not ready:
+        if ready:
+            self._begin(worker, tracker, now)
+        else:
             self._scout, worker.began = tracker, math.inf
             self._leave_line()
         return True
+
+    def _begin(self, worker: _Worker, tracker: Tracker, now: float) -> None:
+        """The poll of `worker` has its turn, and its time counts."""
+        worker.began = now
+        late = now - tracker.due
+        self.lateness += ((late if late > 0 else 0.0) - self.lateness) / 16
 
     def _is_full(self) -> bool:
         """Whether the transport takes no more for now."""
@@ -391,8 +395,9 @@ class Pump:
             turn = await self._await_turn()
             if not turn and self._loop.time() < began + _SHORTEST_LIFE:
                 return NoReply(Fault.UNAUTHORIZED, "the token that came had run out already")
-        self._scout, worker.began = None, self._loop.time()
+        self._scout = None
         self._in_flight[tracker] = self._in_flight.pop(tracker)
+        self._begin(worker, tracker, self._loop.time())
         self.arm()
         return None
 

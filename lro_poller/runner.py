@@ -26,7 +26,7 @@ from .engine.history import History
 from .engine.learning import Learner
 from .engine.planner import Planner, PollQueue, worth_after, worth_key
 from .engine.queue import Queue
-from .engine.tracker import Effect, Errand, Event, State, Tracker
+from .engine.tracker import Effect, Event, State, Tracker
 from .engine.verdict import Ended, Running, Setback, Verdict
 from .errands import Errands
 from .errors import BackoffError, LroError, PollerClosed, PollError, PollTimeout, summary
@@ -184,7 +184,7 @@ class Runner:
             pending=len(self._trackers),
             in_flight=self._pump.in_flight,
             overdue=self._queue.overdue(now),
-            polls=self._pump.polls,
+            polls=self._sender.polls,
             polls_per_second=self._budget.recent_rate(now),
             max_rate=self._budget.rate(now),
             lateness=self._pump.lateness,
@@ -234,7 +234,7 @@ class Runner:
         """See `pump.Owner`."""
         now = self.loop.time()
         try:
-            self._account(tracker, verdict, now)
+            self._account(verdict, now)
             self._follow(tracker, verdict, now)
         except BaseException as error:
             self._survive(tracker, error, now)
@@ -264,21 +264,17 @@ class Runner:
 
     # What follows from a poll.
 
-    def _account(self, tracker: Tracker, verdict: Verdict, now: float) -> None:
+    def _account(self, verdict: Verdict, now: float) -> None:
         """Tells the budget how the service is doing."""
-        if isinstance(verdict, Setback):
-            self._account_setback(tracker, verdict, now)
-        elif isinstance(verdict, (Running, Ended)) or verdict.error.http_status is not None:
+        if isinstance(verdict, (Running, Ended)):
             self._budget.answered(now)
-
-    def _account_setback(self, tracker: Tracker, verdict: Setback, now: float) -> None:
-        if verdict.error.http_status == 429:
-            self._budget.throttled(now, verdict.delay)
-        elif verdict.general:
-            self._pump.rest(now)
-        if now >= self._quiet_until and not isinstance(tracker, Errand):  # whoever sent an errand has the error
-            self._quiet_until = now + _WARN_EVERY
-            logger.warning("%s: a poll failed: %s; polling goes on", verdict.error.name, summary(verdict.error))
+        elif isinstance(verdict, Setback):
+            if verdict.error.http_status == 429:
+                self._budget.throttled(now, verdict.delay)
+            elif verdict.general:
+                self._pump.rest(now)
+        elif verdict.error.http_status is not None:
+            self._budget.answered(now)
 
     def _follow(self, tracker: Tracker, verdict: Verdict, now: float) -> None:
         match tracker.hear(verdict, now, self._max_failures):
@@ -287,6 +283,7 @@ class Runner:
             case Effect.RETRY:
                 self._planner.retry(tracker, now, self._draw())
                 self._deadlines.failed(tracker, now)
+                self._warn(tracker, now)
             case Effect.HURRY:
                 self._planner.hurry(tracker, now)
             case Effect.RESOLVE:
@@ -300,6 +297,12 @@ class Runner:
         if tracker.watchers and isinstance(verdict, Running):
             for who in tracker.audience():
                 who._see(verdict.operation)
+
+    def _warn(self, tracker: Tracker, now: float) -> None:
+        """Logs that a poll has failed and is made again."""
+        if tracker.error is not None and now >= self._quiet_until:
+            self._quiet_until = now + _WARN_EVERY
+            logger.warning("%s: a poll failed: %s; polling goes on", tracker.name, summary(tracker.error))
 
     def _resolve(self, tracker: Tracker, now: float) -> None:
         """Hands an operation that is done to who waits. A decoder that ends the program takes nobody else's outcome."""

@@ -47,6 +47,7 @@ class Sender:
 
     Attributes:
         latency: Seconds that a request takes, smoothed.
+        polls: How many requests were handed to the transport.
         limited: Whether the transport takes so many requests at once and no more.
     """
 
@@ -54,6 +55,7 @@ class Sender:
         self, service: Service, origin: str, transport: Transport, authorizer: Authorizer, timeout: float
     ) -> None:
         self.latency = 0.0
+        self.polls = 0
         self.timeout = timeout
         self._service = service
         self._origin = origin
@@ -103,6 +105,8 @@ class Sender:
                 "x-goog-request-params": "name=" + encoded,
                 **grant.fields,
             }
+            tracker.polls += 1
+            self.polls += 1
             reply = await self._transport.send(tracker.method, self._prefix + encoded + tracker.suffix, fields)
         except Exception as error:
             return error

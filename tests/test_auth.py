@@ -18,7 +18,7 @@ from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import RefreshError, TransportError
 from google.oauth2.credentials import Credentials as StaticCredentials
 
-from lro_poller import Budget, CredentialsError, OperationPoller, PollError
+from lro_poller import Budget, CredentialsError, OperationPoller, PollError, PollTimeout
 from lro_poller.auth import Authorizer, Grant
 from lro_poller.testing import Emulator, HttpError
 from lro_poller.wire import NoReply, Reply
@@ -322,3 +322,23 @@ async def test_a_token_that_a_server_echoes_is_blotted_out() -> None:
     assert grant.censor(untouched) is untouched
     short = await Authorizer(StaticCredentials("done"), ORIGIN).grant()
     assert short.secrets == ()
+
+
+@pytest.mark.behaviour("B11", "B28")
+async def test_what_only_waited_for_a_token_counts_as_no_poll() -> None:
+    credentials, transport = Hanging(held=True), Scripted(lambda name, attempt: done())
+    async with open_scripted(transport, credentials=credentials) as poller:
+        with pytest.raises(PollTimeout, match=r"0 polls; .* It was not polled: no turn came for it .*, or no token$"):
+            await poller.submit("operations/a", deadline=0.1)
+        credentials.gate.set()
+        assert poller.stats().polls == 0
+
+
+@pytest.mark.behaviour("B11", "B28")
+async def test_a_token_that_cannot_be_had_is_told_as_that_and_counts_as_no_poll() -> None:
+    credentials = Tokens(RefreshError("no", retryable=True))
+    async with open_scripted(Scripted(lambda name, attempt: done()), credentials=credentials) as poller:
+        with pytest.raises(PollTimeout, match=r"0 polls; .* It was not polled: refreshing Tokens failed") as caught:
+            await poller.submit("operations/a", deadline=1.5)
+        assert caught.value.last_poll_error is not None
+        assert poller.stats().polls == 0

@@ -10,6 +10,7 @@ import pytest
 
 from lro_poller import WORKSPACE_EVENTS, Cancelled, OperationPoller, PollTimeout
 from lro_poller.testing import Emulator
+from lro_poller.wire import Reply
 
 from .conftest import make_poller
 from .scripted import Scripted, open_scripted, running
@@ -94,3 +95,14 @@ async def test_a_deadline_that_passes_while_closing_has_its_operation_cancelled_
     asked = [(round(when - began, 1), name) for when, name in transport.sent if name.endswith(":cancel")]
     assert asked == [(5.0, "operations/a:cancel"), (7.9, "operations/b:cancel")]
     assert "not cancelled" not in caplog.text
+
+
+@pytest.mark.behaviour("B12", "B18")
+async def test_a_cancellation_that_closing_gives_up_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    transport = Scripted(lambda name, attempt: Reply(429, {"Retry-After": "600"}, b""))
+    async with open_scripted(transport, service=CANCELLABLE) as poller:
+        future = poller.submit("operations/a", deadline=5, at_deadline="cancel")
+        with pytest.raises(PollTimeout):
+            await future
+    assert [name for _, name in transport.sent] == ["operations/a"]
+    assert "operations/a: the operation was not cancelled: PollerClosed" in caplog.text

@@ -133,3 +133,14 @@ def test_a_script_that_nobody_can_play_is_refused(script: dict[str, Any], messag
 def test_an_error_of_http_has_a_status_of_an_error(status: Any) -> None:
     with pytest.raises(ValueError, match="300 to 599"):
         HttpError(status)
+
+
+@pytest.mark.behaviour("B16")
+@pytest.mark.parametrize("bound, goes_on", [(0, False), (1, True)])
+async def test_that_polling_goes_on_is_said_only_where_it_does(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture, bound: int, goes_on: bool
+) -> None:
+    async with make_poller(emulator.origin, max_poll_failures=bound) as poller:
+        (future,) = await poller.wait_all([emulator.add_operation(faults=[HttpError(503)])])
+    assert (future.exception() is None) is goes_on
+    assert ("polling goes on" in caplog.text) is goes_on

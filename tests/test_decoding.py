@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple, NewType, Optional, TypedDict
 
 import msgspec
@@ -14,7 +15,7 @@ import pydantic
 import pydantic.dataclasses
 import pytest
 from google.apps.events_subscriptions_v1beta import Subscription
-from google.protobuf import duration_pb2, empty_pb2, struct_pb2
+from google.protobuf import any_pb2, duration_pb2, empty_pb2, struct_pb2, wrappers_pb2
 from google.rpc import error_details_pb2
 
 from lro_poller.decoding import decode_response, decoding_of
@@ -67,6 +68,12 @@ AsNewType = NewType("AsNewType", AsDataclass)
 AsNewerType = NewType("AsNewerType", AsNewType)
 
 
+def an_any(message: Any) -> any_pb2.Any:
+    holder = any_pb2.Any()
+    holder.Pack(message)
+    return holder
+
+
 def raising(error: BaseException) -> Any:
     def decode(response: Any) -> Any:
         raise error
@@ -96,6 +103,11 @@ def decoded(response: Any, decode: Any) -> Any:
         (AsPydanticDataclass, {"@type": "x", "n": 5}, AsPydanticDataclass(5)),
         (AsNewerType, {"@type": "x", "n": 5}, AsDataclass(5)),
         (pydantic.TypeAdapter(list[AsModel]), [{"n": 5}], [AsModel(n=5)]),
+        (
+            any_pb2.Any,
+            {"@type": GOOGLE + "protobuf.StringValue", "value": "x"},
+            an_any(wrappers_pb2.StringValue(value="x")),
+        ),
         (dict[str, int], {"n": 5}, {"n": 5}),
         (list[AsStruct], [{"n": 5}], [AsStruct(5)]),
         (Optional[AsStruct], {"n": 5}, AsStruct(5)),  # noqa: UP045
@@ -245,7 +257,7 @@ def test_a_named_tuple_which_would_take_the_whole_response_for_its_first_field_i
         decoding_of(Pair)
 
 
-@pytest.mark.parametrize("decode", [5, "AsStruct", AsDataclass(5), {"n": int}, object(), True])
+@pytest.mark.parametrize("decode", [5, "AsStruct", AsDataclass(5), {"n": int}, object(), True, any_pb2.Any()])
 def test_what_cannot_decode_is_refused_beforehand(decode: Any) -> None:
     with pytest.raises(TypeError, match="decode must be a type or a callable"):
         decoding_of(decode)
@@ -262,6 +274,9 @@ def test_what_cannot_decode_is_refused_beforehand(decode: Any) -> None:
         (bool, True, 1),
         (frozenset, frozenset(), {"n": 1}),
         (Any, {"n": [1]}, None),
+        (object, {"n": [1]}, None),
+        (Mapping, {"n": 1}, [1]),
+        (Sequence, [1], {"n": 1}),
     ],
 )
 def test_a_plain_type_takes_what_is_of_it_and_makes_nothing_else_into_it(decode: Any, fits: Any, does_not: Any) -> None:
@@ -343,3 +358,7 @@ def test_a_union_of_types_is_told_apart_by_its_tag() -> None:
 def test_a_well_known_type_is_read_out_of_its_value(decode: Any, value: Any, message: Any) -> None:
     response = {"@type": GOOGLE + "protobuf." + decode.DESCRIPTOR.name, "value": value}
     assert decoded(response, decode) == message
+
+
+def test_a_response_can_be_kept_as_the_bytes_it_came_as() -> None:
+    assert bytes(decoded({"n": 5}, msgspec.Raw)) == b'{"n": 5}'

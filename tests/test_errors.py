@@ -43,7 +43,9 @@ from lro_poller.operation import Operation
 from lro_poller.status import Code, ErrorInfo, Status
 
 NAME = "operations/abc"
-NO_TURN = "there was no turn for it within max_rate and max_in_flight, or no token"
+NO_TURN = (
+    "no turn came for it (max_rate, max_in_flight, a 429 to any poll, a transport that takes no more), or no token"
+)
 CLASSES = [
     (1, Cancelled),
     (2, Unknown),
@@ -204,6 +206,10 @@ def test_the_facts_compared_above_are_there() -> None:
         (
             PollTimeout(NAME, None, 1, 30.0, PollError(NAME, "HTTP 503", 503), "t"),
             f"{NAME}: not done after 30.0 s and 1 poll; it may still be running. The last poll failed: HTTP 503",
+        ),
+        (
+            PollTimeout(NAME, None, 0, 30.0, PollError(NAME, "no token came"), "t"),
+            f"{NAME}: not done after 30.0 s and 0 polls; it may still be running. It was not polled: no token came",
         ),
         (
             PollerClosed(NAME, None, 2, 3.25, None, "t"),

@@ -112,7 +112,7 @@ _ROWS = [[LIFE[state][event] for event in Event] for state in State]  # the same
 
 # What every poll asks for: before Python 3.12 naming a member runs a function of enum's.
 _ENDED, _RUNNING = State.ENDED, Event.RUNNING
-_NOTHING, _POLL, _BUG = Effect.NOTHING, Effect.POLL, Effect.BUG
+_NOTHING, _BUG = Effect.NOTHING, Effect.BUG
 
 
 class Tracker(msgspec.Struct, gc=False, eq=False):
@@ -133,7 +133,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         learns: Whether when it began is known, so that its duration teaches something.
         hints: What the caller said of how long it will take; None for nothing.
         backoff: The caller's own waits; None where the forecast decides.
-        polls: How many polls were started.
+        polls: How many polls were sent.
         sightings: How many polls found it running; the attempt number of its backoff.
         failures: How many polls failed in a row.
         renewed: Whether the last poll was refused for its token, so that the next has a new one.
@@ -262,8 +262,6 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         if effect is _BUG:
             raise AssertionError(f"{event.name} cannot happen to {self!r}")
         self.state = state
-        if effect is _POLL:
-            self.polls += 1
         return effect
 
     def hear(self, verdict: Verdict, now: float, max_failures: int | None = None) -> Effect:

@@ -39,7 +39,7 @@ class Transport(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Closes every connection."""
+        """Closes every connection. What is sent after that opens one again: several pollers may share a transport."""
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ Sources: Google's pages on batching (the outer fields hold for each part, Conten
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import re
 from collections.abc import Iterable, Mapping
@@ -61,6 +62,23 @@ class Carrier(Protocol):
         """As of `Transport`."""
 
 
+def _check_carrier(transport: object) -> None:
+    """Sees to it that `transport` sends bodies: that it does not would show when two polls fall due together.
+
+    Raises:
+        TypeError: it does not.
+    """
+    try:
+        inspect.signature(getattr(transport, "send", None)).bind("POST", "/", {}, b"", limit=MAX_ANSWER)  # type: ignore[arg-type]
+        carries = not isinstance(transport, type)
+    except TypeError:
+        carries = False
+    if not carries:
+        raise TypeError(
+            f"what sends batches must be a transport that sends bodies, such as AiohttpTransport(…), not {transport!r}"
+        )
+
+
 class BatchTransport:
     """Gathers polls into batch requests, which another transport sends.
 
@@ -84,6 +102,7 @@ class BatchTransport:
 
     Raises:
         ValueError: an argument is out of its range, or the service has no batch path.
+        TypeError: the transport sends no bodies.
     """
 
     def __init__(
@@ -95,6 +114,7 @@ class BatchTransport:
             raise ValueError(f"batch_path must begin with '/', not {batch_path!r}")
         if not 0 <= max_wait <= 1:
             raise ValueError(f"max_wait must be a number of seconds from 0 to 1, not {max_wait!r}")
+        _check_carrier(transport)
         self.library = transport.library
         self._transport = transport
         self._path = batch_path

@@ -76,7 +76,7 @@ class Http2Transport:
         self._connection: Connection | None = None
         self._connections: set[Connection] = set()
         self._opening: tuple[asyncio.Task[None], asyncio.Future[Connection]] | None = None
-        self._closed = False
+        self._closing = False
 
     def __repr__(self) -> str:
         return f"<Http2Transport to {self._origin}>"
@@ -107,18 +107,14 @@ class Http2Transport:
         raise failure from cause
 
     async def aclose(self) -> None:
-        """Closes every connection, for good: what is under way fails."""
-        self._closed = True
-        await self._stop_opening()
-        connections, self._connection = list(self._connections), None
-        for connection in connections:
-            connection.close()
+        """See `Transport.aclose`: what is under way fails."""
+        self._closing = True
         try:
-            for connection in connections:
-                await asyncio.shield(connection.closed)
+            await self._stop_opening()
+            connections, self._connection = list(self._connections), None
+            await _close(connections)
         finally:
-            for connection in connections:
-                connection.abort()
+            self._closing = False
 
     async def _exchange(self, block: bytes, *, safe: bool) -> Exchange:
         """Sends a request once more, over a new connection perhaps, when it cannot have done anything.
@@ -165,8 +161,8 @@ class Http2Transport:
         """The connection; opened by whoever comes first, for all. A waiter that is cancelled stops nobody's opening."""
         if self._connection is not None and self._connection.usable:
             return self._connection
-        if self._closed:
-            raise self._closed_already()
+        if self._closing:
+            raise self._closed()
         if self._opening is None:
             opened: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
             task = asyncio.create_task(self._open(opened), name="lro-poller http2 connect")
@@ -178,14 +174,14 @@ class Http2Transport:
         await asyncio.wait([opening])  # in place of shield, which reports a failure when nobody waits for it
         return opening.result()
 
-    def _closed_already(self) -> NoExchange:
+    def _closed(self) -> NoExchange:
         return NoExchange(Failure(Fault.UNREACHABLE, f"the transport to {self._origin} is closed"), repeatable=False)
 
     async def _stop_opening(self) -> None:
         if self._opening is not None:
             (task, opened), self._opening = self._opening, None
             task.cancel()
-            _fail(opened, self._closed_already())
+            _fail(opened, self._closed())
             await asyncio.wait([task])
 
     async def _open(self, opened: asyncio.Future[Connection]) -> None:
@@ -239,6 +235,17 @@ async def _look_up(host: str, port: int) -> Sequence[aiohappyeyeballs.AddrInfoTy
     except ValueError:
         return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+
+
+async def _close(connections: Sequence[Connection]) -> None:
+    for connection in connections:
+        connection.close()
+    try:
+        for connection in connections:
+            await asyncio.shield(connection.closed)
+    finally:
+        for connection in connections:
+            connection.abort()
 
 
 def _fail(opened: asyncio.Future[Connection], error: NoExchange) -> None:

@@ -128,8 +128,8 @@ def test_a_tracker_lives_by_the_table(state: State, event: Event) -> None:
 @pytest.mark.behaviour("B2", "B22")
 @given(events=st.lists(st.sampled_from(Event), max_size=30))
 @MANY
-def test_under_any_order_of_events_the_end_is_final_and_polls_are_counted(events: list[Event]) -> None:
-    tracker, state, polls = make(), State.PARKED, 0
+def test_under_any_order_of_events_the_end_is_final(events: list[Event]) -> None:
+    tracker, state = make(), State.PARKED
     for event in events:
         following, effect = expected(state, event)
         if effect is Effect.BUG:
@@ -137,10 +137,9 @@ def test_under_any_order_of_events_the_end_is_final_and_polls_are_counted(events
                 tracker.on(event)
         else:
             assert tracker.on(event) is effect
-        polls += event is Event.START and state is State.PARKED
         assert not (state is State.ENDED and following is not State.ENDED)
         state = following
-        assert (tracker.state, tracker.polls) == (state, polls)
+        assert tracker.state is state
 
 
 @pytest.mark.behaviour("B2", "B16", "B17")
@@ -157,7 +156,6 @@ def test_under_any_order_of_replies_the_counts_are_right(verdicts: list[Verdict]
         heard.append(verdict)
     good = [verdict for verdict in heard if isinstance(verdict, Running | Ended)]
     since = heard[max((at for at, verdict in enumerate(heard) if verdict in good), default=-1) + 1 :]
-    assert tracker.polls == len(heard)
     assert tracker.sightings == sum(isinstance(verdict, Running) for verdict in heard)
     assert tracker.failures == sum(isinstance(verdict, Setback) for verdict in since)
     assert tracker.operation is (good[-1].operation if good else None)
@@ -173,7 +171,7 @@ def test_a_life_that_goes_well() -> None:
     tracker = make()
     effects = polled(tracker, Running(PENDING, 0.0), Running(PENDING, 0.0), Ended(DONE))
     assert effects == [Effect.PARK, Effect.PARK, Effect.RESOLVE]
-    assert (tracker.state, tracker.polls, tracker.sightings, tracker.operation) == (State.ENDED, 3, 2, DONE)
+    assert (tracker.state, tracker.sightings, tracker.operation) == (State.ENDED, 2, DONE)
 
 
 @pytest.mark.behaviour("B16")
@@ -240,7 +238,7 @@ def test_a_reply_that_comes_late_revives_nothing(end: Verdict | None, verdict: V
     else:
         tracker.hear(end, NOW)
     assert tracker.hear(verdict, NOW) is Effect.NOTHING
-    assert (tracker.state, tracker.polls) == (State.ENDED, 1)
+    assert tracker.state is State.ENDED
 
 
 @pytest.mark.behaviour("B2", "B20")
@@ -366,8 +364,8 @@ def test_a_new_tracker_is_parked_and_knows_nothing() -> None:
     "state, text",
     [
         (State.PARKED, f"<Tracker {NAME} parked, 0 polls>"),
-        (State.POLLING, f"<Tracker {NAME} polling, 1 poll>"),
-        (State.RECALLED, f"<Tracker {NAME} recalled, 1 poll>"),
+        (State.POLLING, f"<Tracker {NAME} polling, 0 polls>"),
+        (State.RECALLED, f"<Tracker {NAME} recalled, 0 polls>"),
         (State.ENDED, f"<Tracker {NAME} ended, 0 polls>"),
     ],
 )

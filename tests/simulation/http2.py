@@ -46,7 +46,7 @@ class Http2Line(Http2Transport):
 
     @property
     def closed(self) -> bool:
-        return self._closed and not self._connections and not self._server.connections
+        return not self._connections and not self._server.connections
 
     async def _connect(self) -> Connection:
         self._world.counts["connections"] += 1

@@ -23,10 +23,12 @@ from lro_poller.testing import Delay, Emulator, HtmlPage, HttpError, RawReply, R
 from lro_poller.transports import Transport
 from lro_poller.transports.aiohttp import AiohttpTransport
 from lro_poller.transports.batch import MAX_ANSWER, BatchTransport
+from lro_poller.transports.http2 import Http2Transport
 from lro_poller.transports.multipart import write
 from lro_poller.wire import MAX_BODY, Fault, NoReply, Reply
 
 from ..conftest import make_poller
+from ..scripted import Scripted, running
 from ..test_auth import Tokens
 
 Outcome = Reply | NoReply
@@ -664,3 +666,13 @@ def test_it_is_a_transport() -> None:
     transport = BatchTransport(AiohttpTransport("http://127.0.0.1:1"), "/batch")
     assert isinstance(transport, Transport)
     assert transport.library == AiohttpTransport.library
+
+
+@pytest.mark.parametrize(
+    "transport",
+    [Http2Transport("https://example.com"), Scripted(lambda name, attempt: running()), AiohttpTransport, None, "x"],
+    ids=lambda transport: type(transport).__name__,
+)
+def test_what_sends_no_bodies_is_refused(transport: Any) -> None:
+    with pytest.raises(TypeError, match="what sends batches must be a transport that sends bodies"):
+        BatchTransport(transport, "/batch")

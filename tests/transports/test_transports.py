@@ -188,3 +188,13 @@ async def test_a_poll_cut_short_leaves_the_transport_usable(
     with pytest.raises(PollTimeout):
         await poller.submit(hung, deadline=0.2)
     assert await poller.submit(emulator.add_operation(response={"n": 1})) == {"n": 1}
+
+
+@pytest.mark.behaviour("B21")
+async def test_a_transport_that_two_pollers_share_is_opened_again_after_one_has_closed(
+    emulator: Emulator, line: Line
+) -> None:
+    async with make_poller(line.origin, transport=line.transport) as outer:
+        async with make_poller(line.origin, transport=line.transport) as inner:
+            assert await inner.submit(emulator.add_operation(response={"of": "inner"})) == {"of": "inner"}
+        assert await outer.submit(emulator.add_operation(response={"of": "outer"}), deadline=10) == {"of": "outer"}
