@@ -103,10 +103,14 @@ class Pump:
         """How many polls are under way: one that waits for a token or a turn is not."""
         return len(self._in_flight) - (self._scout is not None)
 
-    def arm(self) -> None:
-        """Sets the timer for the first thing that is to be done, soon if that is due."""
-        if self._closed or self._loop.is_closed() or self._rings_at <= self._loop.time():
-            return  # it is about to ring, and then is set anew
+    def arm(self, news: float = -math.inf) -> None:
+        """Sets the timer for the first thing that is to be done, soon if that is due.
+
+        Args:
+            news: When the earliest is due of what has come to be since the timer was set, where that is known.
+        """
+        if self._rings_at <= news or self._closed or self._loop.is_closed() or self._rings_at <= self._loop.time():
+            return  # it rings before, or is about to ring, and then is set anew
         when = self._next_time()
         if self._rings_at <= when:
             return

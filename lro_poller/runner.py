@@ -112,7 +112,7 @@ class Runner:
             self._planner.at_once(tracker, now)
         elif new:
             self._park_known(tracker, now)
-        self._pump.arm()
+        self._pump.arm(min(tracker.due, tracker.alarm))
         return future
 
     def _park_known(self, tracker: Tracker, now: float) -> None:

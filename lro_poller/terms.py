@@ -27,6 +27,8 @@ will end, with a time zone; or None where that is not known."""
 AtDeadline: TypeAlias = Literal["leave", "cancel", "cancel_and_wait"]
 """What becomes of an operation that is not done at its deadline."""
 
+_CHOICES = get_args(AtDeadline)
+
 
 class Terms(NamedTuple):
     """How long to wait for an operation, how often to look, what to make of the response.
@@ -92,9 +94,8 @@ def make_terms(
 
 
 def _check_choice(at_deadline: AtDeadline) -> AtDeadline:
-    choices = get_args(AtDeadline)
-    if at_deadline not in choices:
-        raise ValueError(f"at_deadline must be one of {', '.join(map(repr, choices))}, not {at_deadline!r}")
+    if at_deadline not in _CHOICES:
+        raise ValueError(f"at_deadline must be one of {', '.join(map(repr, _CHOICES))}, not {at_deadline!r}")
     return at_deadline
 
 

@@ -196,3 +196,16 @@ async def test_looking_now_is_tried_again_soon_when_the_look_fails(
     future.poll_now()
     assert await future == {}
     assert future.elapsed == pytest.approx(12, abs=0.2)
+
+
+@pytest.mark.behaviour("B13", "B24")
+@pytest.mark.parametrize("sooner", [9.9, 9.0, 1.0])
+async def test_what_is_due_a_little_sooner_than_all_others_is_polled_in_time(sooner: float) -> None:
+    transport = Scripted(lambda name, attempt: done())
+    async with open_scripted(transport) as poller:
+        seen = [
+            poller.submit({"name": name}, backoff=functools.partial(backoff.constant, interval=wait))
+            for name, wait in (("operations/a", 10.0), ("operations/b", sooner))
+        ]
+        await poller.wait_all(seen)
+    assert [future.elapsed for future in seen] == pytest.approx([10.0, sooner], abs=1e-3)
