@@ -204,7 +204,7 @@ async def test_what_is_due_a_little_sooner_than_all_others_is_polled_in_time(soo
     transport = Scripted(lambda name, attempt: done())
     async with open_scripted(transport) as poller:
         seen = [
-            poller.submit({"name": name}, backoff=functools.partial(backoff.constant, interval=wait))
+            poller.submit({"name": name}, backoff=functools.partial(backoff.constant, interval=[wait]))
             for name, wait in (("operations/a", 10.0), ("operations/b", sooner))
         ]
         await poller.wait_all(seen)
