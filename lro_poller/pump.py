@@ -165,8 +165,6 @@ class Pump:
             self._closed = True
             if self._timer is not None:
                 self._timer.cancel()
-            if self._scout is not None:
-                self.cut(self._scout)
             self._budget.leave(self)
 
     async def aclose(self) -> None:
