@@ -20,30 +20,25 @@ import functools
 import logging
 import math
 import sys
-import time
 from collections import deque
 from typing import Protocol
 
 from .engine.budget import Budget
 from .engine.deadlines import Deadlines
 from .engine.planner import PollQueue
-from .engine.retry import retry_wait
 from .engine.tracker import Event, Tracker
 from .engine.verdict import Setback, Verdict
 from .errors import PollError
 from .sender import Answer, Sender
-from .wire import Fault, NoReply
+from .turns import TIMER_SLACK, Turns
 
 __all__ = ["Pump"]
 
 logger = logging.getLogger("lro_poller")
 
 _START = Event.START  # before Python 3.12 naming a member runs a function of enum's
-_TIMER_SLACK = max(1e-6, time.get_clock_info("monotonic").resolution)  # seconds; a loop may ring so much early
 _AFTER_EARLY = 1e-3  # seconds; a loop that rounds to milliseconds would ring over and over
 _DEALT_AT_ONCE = 16  # replies: a poll has some forty objects, and after 700 new ones the garbage collector runs
-_SHORTEST_LIFE = 1.0  # seconds from asking for a token until it runs out; one after the other would stop the loop
-_FULL_FOR = 0.25  # seconds after which a full transport is asked again: it does not tell when it takes more
 _LAST_POLLS = 10.0  # seconds in which polls that are cancelled have to end
 
 
@@ -91,11 +86,8 @@ class Pump:
         self._rings_at = math.inf
         self._rang_early = False
         self._scout: Tracker | None = None  # the poll that waits for a token, and then for a turn
-        self._called: asyncio.Future[None] | None = None  # done when there may be a turn for it
-        self._in_line = False
         self._just_cut = False  # whether a poll was cut in this step of the loop
-        self._rests = 0  # in a row
-        self._rests_until = -math.inf
+        self._turns = Turns(sender, budget, self)
         budget.join(self)
 
     @property
@@ -123,13 +115,11 @@ class Pump:
 
     def nudge(self) -> None:
         """See `Claimant`."""
-        if self._called is not None and not self._loop.is_closed():
-            self._call_scout()
+        if not self._loop.is_closed() and self._turns.call():
             return
         now = self._loop.time()
-        when = max(self._queue.next_time(now), self._rests_until)
-        if self._loop.is_closed() or self._scout is not None or when > now or self._is_full():
-            self._leave_line()
+        if self._loop.is_closed() or self._scout is not None or not self._may_start(now):
+            self._turns.leave_line()
         self.arm()  # in either case: while it stood in line no timer was set for a poll
 
     def is_over(self) -> bool:
@@ -137,13 +127,8 @@ class Pump:
         return self._loop.is_closed()
 
     def rest(self, now: float) -> None:
-        """There is no token to be had: starts no poll for a while, the longer the more often this happens in a row.
-
-        That is no matter of the budget, which pollers with other credentials may share.
-        """
-        if now >= self._rests_until:
-            self._rests += 1
-            self._rests_until = now + retry_wait(self._rests, 0.0)
+        """See `Turns.rest`."""
+        self._turns.rest(now)
 
     def cut(self, tracker: Tracker) -> None:
         """Stops the poll of `tracker` that is under way."""
@@ -183,21 +168,17 @@ class Pump:
         now = self._loop.time()
         when = self._deadlines.next_time(now)
         if self._scout is None and (poll := self._queue.next_time(now)) < math.inf:
-            turn = self._budget.next_time(now, self)
-            if turn == math.inf and not self._in_line:
-                turn = now  # to get in line: only who stands in it is told when there is room
-            again = now + _FULL_FOR if self._is_full() else now
-            when = min(when, max(poll, turn, self._rests_until, again))
+            when = min(when, self._turns.next_time(now, poll, self.in_flight))
         if self._in_flight:
             oldest = next(iter(self._in_flight.values()))
             when = min(when, oldest.began + self._sender.timeout)
         return when
 
     def _ring(self) -> None:
-        self._rang_early = self._loop.time() + _TIMER_SLACK < self._rings_at
+        self._rang_early = self._loop.time() + TIMER_SLACK < self._rings_at
         self._timer, self._rings_at = None, math.inf
         self.deal()  # an outcome that is here was in time
-        now = self._loop.time() + _TIMER_SLACK
+        now = self._loop.time() + TIMER_SLACK
         try:
             self._deadlines.ring(now)
             self._stop_slow_polls(now)
@@ -258,23 +239,21 @@ class Pump:
         lost.__cause__ = error
         self._owner.settle(tracker, Setback(lost))
 
-    # Turns.
-
     def _admit(self, worker: _Worker) -> bool:
         """Gives `worker` the next operation to poll, if one is due and the budget has room for it.
 
         While there is no token one poll fetches it and the others stay parked: they would all
         start at once when it comes, whatever the rate.
         """
-        now = self._loop.time() + _TIMER_SLACK
+        now = self._loop.time() + TIMER_SLACK
         if self._scout is not None:
             return False
-        if self._closed or self._queue.next_time(now) > now or self._rests_until > now or self._is_full():
-            self._leave_line()
+        if self._closed or not self._may_start(now):
+            self._turns.leave_line()
             return False
         # Asked before a turn is taken: code of the caller's runs in there, and may raise, close this or cancel what is due.
         ready = self._sender.ready(now)
-        if self._closed or (ready and not self._take_turn(now)):
+        if self._closed or (ready and not self._turns.take(now)):
             return False
         tracker = self._queue.pop(now, short=not self._budget.has_room(now))
         if tracker is None:
@@ -288,7 +267,7 @@ class Pump:
             self._begin(worker, tracker, now)
         else:
             self._scout, worker.began = tracker, math.inf
-            self._leave_line()
+            self._turns.leave_line()
         return True
 
     def _begin(self, worker: _Worker, tracker: Tracker, now: float) -> None:
@@ -297,24 +276,9 @@ class Pump:
         late = now - tracker.due
         self.lateness += ((late if late > 0 else 0.0) - self.lateness) / 16
 
-    def _is_full(self) -> bool:
-        """Whether the transport takes no more for now."""
-        return self._sender.limited and not self._sender.can_send(self.in_flight)
-
-    def _take_turn(self, now: float) -> bool:
-        """Takes a turn and room in the budget; False, and stands in line for it, where there is none."""
-        self._in_line = not self._budget.admit(now, self)
-        return not self._in_line
-
-    def _call_scout(self) -> None:
-        """There may be a turn for the poll that waits for one."""
-        if self._called is not None and not self._called.done():
-            self._called.set_result(None)
-
-    def _leave_line(self) -> None:
-        if self._in_line:
-            self._in_line = False
-            self._budget.leave(self)
+    def _may_start(self, now: float) -> bool:
+        """Whether somebody is due at `now` and nothing but the budget and a token stands in the way."""
+        return self._queue.next_time(now) <= now and self._turns.are_open(now, self.in_flight)
 
     def _land(self, worker: _Worker, tracker: Tracker) -> bool:
         """Counts a poll as over, once: when it is cut, or else when its worker is done with it. False when it was."""
@@ -324,8 +288,7 @@ class Pump:
         if self._scout is tracker:
             self._scout = None
         else:
-            self._budget.finish(self)
-            self._call_scout()  # the budget tells the others only
+            self._turns.give_back()
         return True
 
     # What has arrived.
@@ -386,38 +349,14 @@ class Pump:
             await worker.turn
 
     async def _fetch_token(self, worker: _Worker, tracker: Tracker) -> Exception | None:
-        """Waits for a token, and then for a turn: a poll that cannot be sent takes no room from other pollers."""
-        turn = False
-        while not turn:
-            began = self._loop.time()
-            fault = await self._sender.fetch_token()
-            if fault is not None:
-                return fault
-            self._rests = 0
-            turn = await self._await_turn()
-            if not turn and self._loop.time() < began + _SHORTEST_LIFE:
-                return NoReply(Fault.UNAUTHORIZED, "the token that came had run out already")
-        self._scout = None
-        self._in_flight[tracker] = self._in_flight.pop(tracker)
-        self._begin(worker, tracker, self._loop.time())
-        self.arm()
-        return None
-
-    async def _await_turn(self) -> bool:
-        """Takes a turn as soon as there is one; False when the token has run out before."""
-        try:
-            while self._sender.ready(self._loop.time()):
-                await asyncio.sleep(0)  # who was cut meanwhile, by the credentials' own code perhaps, hears of it here
-                now = self._loop.time() + _TIMER_SLACK
-                if self._take_turn(now):
-                    return True
-                when = self._budget.next_time(now, self)
-                self._called = self._loop.create_future()
-                await asyncio.wait([self._called], timeout=None if when == math.inf else when - now)
-        finally:
-            self._called = None
-            self._leave_line()  # who has a turn stands in no line
-        return False
+        """Has its poll sent once there are a token and a turn for it; returns why there is no token."""
+        fault = await self._turns.take_with_a_new_token()
+        if fault is None:
+            self._scout = None
+            self._in_flight[tracker] = self._in_flight.pop(tracker)
+            self._begin(worker, tracker, self._loop.time())
+            self.arm()
+        return fault
 
 
 def _was_cut(worker: _Worker) -> bool:

@@ -147,9 +147,9 @@ class _Fleet:
             for watch in watching:
                 watch.cancel()
         await asyncio.wait([*tasks, *watching])
-        for task in tasks:
+        for task in [*tasks, *watching]:
             error = None if task.cancelled() else task.exception()
-            self._report.expect(held=error is None, otherwise=f"a waiter of the fleet broke: {error!r}")
+            self._report.expect(held=error is None, otherwise=f"a waiter or a watch of the fleet broke: {error!r}")
         for timer in self._timers:
             timer.cancel()
         for runner in runners:
@@ -169,13 +169,13 @@ class _Fleet:
 
     async def _watch_the_pump(self, runner: Any) -> None:
         """While the budget has room for a poll that is due, one is started."""
-        pump, budget, seen, stalled = runner._pump, self._pollers[0].budget, -1, 0
+        pump, sender, budget, seen, stalled = runner._pump, runner._sender, self._pollers[0].budget, -1, 0
         while not runner.closed:
             await asyncio.sleep(0.5)
             now = self._loop.time()
-            due = max(runner._queue.next_time(now), pump._rests_until, budget.next_time(now, pump)) <= now
-            stalled = stalled + 1 if due and pump._scout is None and pump.polls == seen else 0
-            seen = pump.polls
+            due = max(runner._queue.next_time(now), pump._turns.rests_until, budget.next_time(now, pump)) <= now
+            stalled = stalled + 1 if due and pump._scout is None and sender.polls == seen else 0
+            seen = sender.polls
             self._report.expect(held=stalled < 4, otherwise=f"{pump} has stood still for two seconds, at {now}")
 
     def _plot(self, number: int) -> Plot:
