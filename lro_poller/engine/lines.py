@@ -145,8 +145,10 @@ class Lines(Generic[T, K]):
             if reached <= told:
                 return head
             # Another has become the head, who was seen later.
-            if reached <= now:
+            if reached <= now or not line.level:
                 heapq.heapreplace(level, (reached, place, line))
+                if level[0][1] == place:
+                    return head
             else:
                 heapq.heappop(level)
                 self._rank(line, now)

@@ -178,6 +178,23 @@ def test_one_that_is_worth_more_than_any_level_tells_is_not_looked_at_again() ->
 
 
 @pytest.mark.behaviour("B24")
+@pytest.mark.parametrize("key", [1.0, 1e6], ids=["worth its price", "not yet worth it"])
+def test_one_line_after_the_other_is_asked_about_once_for_each_that_leaves(key: float) -> None:
+    asked = 0
+
+    def counted(key: float, level: int) -> float:
+        nonlocal asked
+        asked += 1
+        return worth(key, level)
+
+    told: Told = Lines(lambda item: item.key, counted)
+    items = joined(told, 10.0, *[(8.5 + number / 1000, key) for number in range(100)])
+    asked = 0
+    assert drained(told, 10.0, items) == list(range(100))
+    assert asked == 100
+
+
+@pytest.mark.behaviour("B24")
 def test_lines_that_come_and_go_below_one_that_stays_cost_no_memory() -> None:
     told = lines()
     joined(told, 1000.0, (0.0, 1.0))
