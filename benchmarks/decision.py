@@ -43,12 +43,12 @@ Step: TypeAlias = Callable[[float], float]
 class _Operation:
     """One that is pending: what the engine keeps of it, and when it ends."""
 
-    __slots__ = ("_scheduled", "began", "ends", "line", "seen")
+    __slots__ = ("_scheduled", "began", "due", "ends", "line", "seen")
 
     def __init__(self) -> None:
         self._scheduled = math.inf
-        self.line: Line[_Operation, int] | None = None
-        self.began = self.seen = self.ends = 0.0
+        self.line: Line[_Operation, tuple[int, int]] | None = None
+        self.began = self.seen = self.due = self.ends = 0.0
 
     def start(self, now: float, age: float, dice: random.Random) -> None:
         """Begins anew; at `age` it still runs."""
@@ -86,12 +86,14 @@ def _heap(pending: int, period: float, dice: random.Random) -> Step:
 def _learned(pending: int, dice: random.Random) -> Step:
     """Polls whoever is due and whose look is worth most; learns from each end."""
     kind = _known(dice)
-    queue: Queue[_Operation, int] = Queue(
-        lambda operation: kind.place(operation.seen - operation.began), kind.worth_after
+    queue: Queue[_Operation, tuple[int, int]] = Queue(
+        lambda operation: (kind.place(operation.seen - operation.began), math.frexp(operation.due - operation.seen)[1]),
+        lambda key, level: kind.worth_after(key[0], level),
     )
 
     def park(operation: _Operation, now: float) -> None:
-        queue.put(operation, now + wait_by(kind, now - operation.began, dice.random()))
+        operation.due = now + wait_by(kind, now - operation.began, dice.random())
+        queue.put(operation, operation.due)
 
     for operation in _fleet(pending, dice):
         kind.follow(operation)

@@ -86,7 +86,7 @@ class Deadlines:
 
     def _look_if_last(self, tracker: Tracker, now: float) -> None:
         """Has a poll made at once if it has to be, in order to end before a deadline."""
-        if _waits_for_a_turn(tracker):
+        if self._waits_for_a_turn(tracker):
             return
         with_turn, alone = self._leads(now)
         if needs_last_look(tracker, now, with_turn) or (
@@ -95,6 +95,10 @@ class Deadlines:
             tracker.looked = now
             self._planner.look(tracker, now)
 
+    def _waits_for_a_turn(self, tracker: Tracker) -> bool:
+        """Whether a last poll was asked for that is not made yet."""
+        return tracker.due == tracker.looked and self._queue.is_due(tracker)
+
     def _see_to(self, tracker: Tracker, now: float, most: int) -> int:
         """Returns how many deadlines have passed, `most` at the most; for the others it rings again."""
         passed = 0
@@ -102,7 +106,7 @@ class Deadlines:
             while passed < most and (who := tracker.late(now)) is not None:
                 self._passed(tracker, who)
                 passed += 1
-            if passed and tracker.not_before > now and _waits_for_a_turn(tracker):
+            if passed and tracker.not_before > now and self._waits_for_a_turn(tracker):
                 # It was not made in time, and whoever else waits leaves the service alone for as long as it asks.
                 tracker.looked = -math.inf
                 self._planner.at_once(tracker, now)
@@ -123,11 +127,6 @@ class Deadlines:
         turns = 3 + 2 * waiting if waiting or self._queue.short else 2
         alone = max(_LATENCIES * self._latency(), _SHORTEST_LEAD)
         return turns / self._budget.rate(now) + alone, alone
-
-
-def _waits_for_a_turn(tracker: Tracker) -> bool:
-    """Whether a last poll was asked for that is not made yet."""
-    return tracker.line is not None and tracker.due == tracker.looked
 
 
 def next_alarm(tracker: Tracker, now: float, leads: Sequence[float]) -> float:

@@ -148,7 +148,7 @@ def around(expected: float) -> Forecast:
     return _around(round(_STEPS_AN_OCTAVE * math.log2(min(max(expected, AGES[1]), AGES[-1]))))
 
 
-@functools.lru_cache(maxsize=1024)  # there are six hundred
+@functools.cache  # there are six hundred
 def _around(step: int) -> Forecast:
     expected = 2.0 ** (step / _STEPS_AN_OCTAVE)
     return _Scaled(_unit_forecast(round(math.log2(price_of(expected) / expected))), expected / _UNIT)

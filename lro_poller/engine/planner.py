@@ -7,6 +7,7 @@ uniform in [0, 1).
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
 from .budget import Budget
@@ -19,7 +20,7 @@ from .tracker import State, Tracker
 
 __all__ = ["Planner", "PollQueue", "worth_after", "worth_key"]
 
-WorthKey: TypeAlias = tuple[Forecast, int]
+WorthKey: TypeAlias = tuple[Forecast, int, int]
 PollQueue: TypeAlias = Queue[Tracker, WorthKey]
 """The queue of one poller."""
 
@@ -73,12 +74,12 @@ class Planner:
         """Has it polled before all others, or as soon as the service lets it."""
         if tracker.not_before <= now:
             self.look(tracker, now)
-        elif tracker.line is None:  # one that is due, before a deadline perhaps, is not put off
+        elif not self._queue.is_due(tracker):  # one that is due, before a deadline perhaps, is not put off
             self.at_once(tracker, now)
 
     def look(self, tracker: Tracker, now: float) -> None:
         """Has it polled before all others, whatever the service asks for: later would be too late."""
-        if tracker.line is None:
+        if not self._queue.is_due(tracker):
             tracker.due = now  # else it has been due for a while
         self._queue.put_first(tracker)
 
@@ -94,12 +95,15 @@ class Planner:
 
 
 def worth_key(tracker: Tracker) -> WorthKey:
-    """What the worth of a poll goes by: a forecast, and about which age it was last seen at."""
-    forecast = tracker.forecast
-    return forecast, forecast.place(tracker.seen - tracker.began)
+    """What the worth of a poll goes by: a forecast, about which age it was last seen at; and how long it waits since.
+
+    Of those that wait equally long, to within a factor of two, the first due is the first seen, or nearly so.
+    """
+    forecast, seen = tracker.forecast, tracker.seen
+    return forecast, forecast.place(seen - tracker.began), math.frexp(tracker.due - seen)[1]
 
 
 def worth_after(key: WorthKey, level: int) -> float:
     """How many seconds after it was seen a poll is worth `2**level` of the price of one."""
-    forecast, place = key
+    forecast, place, _ = key
     return forecast.worth_after(place, level)

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
-from .lines import K, Line, Lined, Lines
+from .lines import Lined, Lines
 from .schedule import Schedule
 
 __all__ = ["FAIR_TURN", "Queue"]
@@ -27,12 +27,13 @@ _MOVED_AT_ONCE = 4  # items that get in line at one turn: the more are due, the 
 
 
 class Queued(Lined, Protocol):
-    """What a queue can hold: it keeps its place there, due at `math.inf` and in no line while it has none."""
+    """What a queue can hold: it keeps when it is due there, `math.inf` while it has no place or is due already."""
 
     _scheduled: float
 
 
 T = TypeVar("T", bound=Queued)
+K = TypeVar("K", bound=Hashable)
 
 
 class Queue(Generic[T, K]):
@@ -49,7 +50,7 @@ class Queue(Generic[T, K]):
         self._schedule: Schedule[T] = Schedule()
         self._due: OrderedDict[T, None] = OrderedDict()  # as they got in line
         self._lines = Lines(key, worth)
-        self._urgent: Line[T, None] = Line(None)  # what somebody has asked to see now
+        self._urgent: OrderedDict[T, None] = OrderedDict()  # those of them that somebody has asked to see now
         self._turns = 0
 
     def __len__(self) -> int:
@@ -57,11 +58,15 @@ class Queue(Generic[T, K]):
         return len(self._schedule) + len(self._due)
 
     def __contains__(self, item: T) -> bool:
-        return item.line is not None or item._scheduled < math.inf
+        return item in self._due or item._scheduled < math.inf
+
+    def is_due(self, item: T) -> bool:
+        """Whether `item` waits for its turn, and for nothing else."""
+        return item in self._due
 
     def put(self, item: T, when: float) -> None:
         """Makes `item` due at `when`, wherever it was before; `math.inf` takes it out."""
-        if item.line is not None:
+        if item in self._due:
             self._forget(item)
         self._schedule.put(item, when)
 
@@ -70,18 +75,14 @@ class Queue(Generic[T, K]):
 
         One that is due already keeps its place among those: asking again and again sets nobody back.
         """
-        if item.line is self._urgent:
-            return
-        if item.line is None:
-            self._schedule.remove(item)
-            self._due[item] = None
-        else:
+        if item.line is not None:
             self._lines.leave(item)
-        self._urgent.join(item)
+        self._schedule.remove(item)
+        self._due[item] = self._urgent[item] = None
 
     def remove(self, item: T) -> None:
         """Takes `item` out; nothing happens when it is not in."""
-        if item.line is not None:
+        if item in self._due:
             self._forget(item)
         else:
             self._schedule.remove(item)
@@ -131,12 +132,12 @@ class Queue(Generic[T, K]):
         self._lines.join(item, now)
 
     def _most_worth(self, now: float) -> T:
-        return self._urgent.head if self._urgent else self._lines.most_worth(now)
+        return next(iter(self._urgent)) if self._urgent else self._lines.most_worth(now)
 
     def _forget(self, item: T) -> None:
         """Somebody who is due waits no more."""
         del self._due[item]
-        if item.line is self._urgent:
-            self._urgent.leave(item)
+        if item.line is None:
+            del self._urgent[item]
         else:
             self._lines.leave(item)

@@ -142,7 +142,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         not_before: Until when the service asks to be left alone about it.
         operation: As last read; None before the first reply.
         error: Why the last poll failed; None when it did not.
-        line: Where it stands in the queue; None while it is not due.
+        line: Where it stands in the queue; None while it is not due, or goes before all others.
         watchers: How many of its listeners want to see it running.
         looked: When the last look before a deadline was last asked for.
         alarm: When its deadlines are seen to next, `math.inf` for never. Whoever it is set for may have left.

@@ -133,6 +133,17 @@ def test_whatever_comes_and_goes_the_head_is_found_that_is_worth_most(script: li
 
 
 @pytest.mark.behaviour("B23")
+def test_a_line_that_others_join_goes_up_when_it_is_worth_more_than_was_believed() -> None:
+    scale = {1.0: 1000.0, 2.0: 2.0}
+    told: Told = Lines(lambda item: item.key, lambda key, level: scale[key] * (level + 1))
+    _, other = joined(told, 8.0, (0.0, 1.0), (0.0, 2.0))
+    scale[1.0] = 1.0
+    assert told.most_worth(8.0) is other
+    joined(told, 8.0, (7.0, 1.0))
+    assert told.most_worth(8.0) is not other
+
+
+@pytest.mark.behaviour("B23")
 def test_what_is_worth_less_than_was_believed_goes_down_at_once_and_what_is_worth_more_when_its_doubling_comes() -> (
     None
 ):
@@ -160,7 +171,7 @@ def test_few_lines_are_looked_at_for_one_turn_however_many_there_are() -> None:
     joined(told, 0.0, *[(0.0, 1.0 + number / 1e6) for number in range(5000)])
     before = asked
     told.most_worth(3.5)
-    assert asked - before <= 4 * 5 + 1
+    assert asked - before <= 4 * 8 + 1
 
 
 def test_one_that_is_worth_more_than_any_level_tells_is_not_looked_at_again() -> None:
@@ -215,3 +226,4 @@ def test_who_has_left_is_not_kept() -> None:
     del item
     gc.collect()
     assert [ref() for ref in gone] == [None] * 3
+    assert not any(told._levels)

@@ -167,6 +167,17 @@ def test_what_code_of_the_callers_has_changed_meanwhile_stands() -> None:
 @pytest.mark.behaviour("B23")
 def test_worth_goes_by_the_forecast_and_the_age_at_which_it_was_last_seen() -> None:
     one = scene()
-    one.tracker.seen = START + 20.0
-    assert worth_key(one.tracker) == (PLAIN, PLAIN.place(20.0))
+    one.tracker.seen, one.tracker.due = START + 20.0, START + 23.0
+    assert worth_key(one.tracker) == (PLAIN, PLAIN.place(20.0), 2)
     assert worth_after(worth_key(one.tracker), 3) == PLAIN.worth_after(PLAIN.place(20.0), 3)
+
+
+@pytest.mark.behaviour("B23")
+def test_who_was_seen_longer_ago_goes_first_however_long_it_had_to_wait() -> None:
+    one = scene(max_rate=1.0)
+    trackers = [Tracker.start(f"operations/{number}", START, PLAIN) for number in range(4)]
+    for tracker, seen, wait in zip(trackers, (5.0, 0.0, 6.0, 1.0), (1.0, 9.0, 1.0, 9.0), strict=True):
+        tracker.seen = START + seen
+        tracker.due = tracker.seen + wait
+        one.queue.put(tracker, tracker.due)
+    assert [one.queue.pop(START + 60.0) for _ in trackers] == [trackers[number] for number in (1, 3, 0, 2)]
