@@ -11,7 +11,15 @@ import math
 import sys
 from typing import Any, TypeVar
 
-__all__ = ["check_credentials", "check_function", "check_part", "check_rate", "check_seconds", "check_whole"]
+__all__ = [
+    "check_credentials",
+    "check_function",
+    "check_part",
+    "check_rate",
+    "check_seconds",
+    "check_text",
+    "check_whole",
+]
 
 T = TypeVar("T")
 
@@ -50,6 +58,22 @@ def check_whole(what: str, value: int, least: int, most: int | None = None) -> i
     if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
         bounds = f"{least} or more" if most is None else f"from {least} to {most}"
         raise ValueError(f"{what} must be a whole number, {bounds}, not {value!r}")
+    return value
+
+
+def check_text(what: str, value: str) -> str:
+    """Returns a text that can be written down.
+
+    Raises:
+        TypeError: it is something else.
+        ValueError: it has half a surrogate pair in it, as of a file's name that is no UTF-8.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be a text, not {value!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} cannot be written in UTF-8: {value!r}") from None
     return value
 
 

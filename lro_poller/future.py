@@ -123,7 +123,7 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
 
     @property
     def polls(self) -> int:
-        """How many polls were started for this operation."""
+        """How many polls were sent for this operation."""
         return self._tracker.polls
 
     @property

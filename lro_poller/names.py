@@ -39,6 +39,8 @@ class NamePattern:
     _matches: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.template, str):
+            raise TypeError(f"a path template is a text, not {self.template!r}")
         segments = self.template.split("/")
         odd = [segment for segment in segments if segment not in ("*", "**") and not _UNRESERVED(segment)]
         if not all(segments) or "**" in segments[:-1] or odd or "*" not in self.template:

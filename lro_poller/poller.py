@@ -128,6 +128,7 @@ class OperationPoller:
         random: Callable[[], float] = _random.random,
     ) -> None:
         self._service = services.find(service)
+        check_part("allow_http", allow_http, bool)
         own = check_origin(self._service.origin, allow_http=allow_http)
         self._origin = own if endpoint is None else check_origin(endpoint, allow_http=allow_http)
         self._scopes = self._service.scopes if scopes is None else self._service.check_scopes(scopes)

@@ -21,7 +21,7 @@ from .engine.budget import Budget
 from .engine.cadence import Generated
 from .engine.crowd import Listener
 from .engine.deadlines import Deadlines
-from .engine.forecast import PLAIN, around
+from .engine.forecast import PLAIN, Hints, around
 from .engine.history import History
 from .engine.learning import Learner
 from .engine.planner import Planner, PollQueue, worth_after, worth_key
@@ -389,10 +389,11 @@ def _advise(tracker: Tracker, terms: Terms, before: int) -> None:
     """
     if tracker.backoff is None and terms.backoff is not None:
         tracker.backoff = Generated(terms.backoff, before)
-    if tracker.hints is None:
-        tracker.hints = hints = terms.hints()
-        if hints is not None and hints.expected is not None:
-            tracker.forecast = around(hints.expected)
+    if (said := terms.hints()) is not None:
+        known = Hints() if tracker.hints is None else tracker.hints
+        tracker.hints = known.or_else(said)
+        if known.expected is None and said.expected is not None:
+            tracker.forecast = around(said.expected)
 
 
 def _mishap(tracker: Tracker, error: BaseException) -> PollError:

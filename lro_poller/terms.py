@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
-from .checks import check_function, check_seconds
+from .checks import check_function, check_seconds, check_text
 from .decoding import Decoder, Decoding, decoding_of
 from .engine.cadence import BackoffFactory, check_backoff
 from .engine.forecast import Hints
@@ -79,8 +79,8 @@ def make_terms(
         ValueError: a time is no number above zero, or the choice is none.
         TypeError: an argument is of a wrong type.
     """
-    if kind is not None and not isinstance(kind, str):
-        raise TypeError(f"kind must be a text, not {kind!r}")
+    if kind is not None:
+        check_text("kind", kind)
     seconds = defaults.deadline if deadline is None else _same(deadline, check_seconds("deadline", deadline))
     return Terms(
         deadline=None if seconds == math.inf else seconds,

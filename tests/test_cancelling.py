@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
@@ -99,6 +100,7 @@ async def test_a_deadline_that_passes_while_closing_has_its_operation_cancelled_
 
 @pytest.mark.behaviour("B12", "B18")
 async def test_a_cancellation_that_closing_gives_up_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "lro_poller")
     transport = Scripted(lambda name, attempt: Reply(429, {"Retry-After": "600"}, b""))
     async with open_scripted(transport, service=CANCELLABLE) as poller:
         future = poller.submit("operations/a", deadline=5, at_deadline="cancel")

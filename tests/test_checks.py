@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -13,13 +15,17 @@ from google.auth.credentials import AnonymousCredentials
 
 from lro_poller import Code, OperationPoller, PollError
 from lro_poller.testing import Emulator
-from lro_poller.testing.faults import HttpError
+from lro_poller.testing.faults import Delay, HttpError, Trickle
 from lro_poller.testing.operations import Script
 from lro_poller.transports.aiohttp import AiohttpTransport
 from lro_poller.transports.batch import BatchTransport
 from lro_poller.transports.http2 import Http2Transport
 
 from .conftest import make_poller
+
+
+async def async_generator() -> AsyncIterator[float]:
+    yield 1.0
 
 
 @pytest.mark.parametrize(
@@ -120,7 +126,16 @@ async def test_a_single_look_that_fails_is_told_once(emulator: Emulator, caplog:
         ({"duration": "2s"}, "duration must be a number of seconds"),
         ({"faults": 503}, "faults must be several"),
         ({"error": "X"}, "error must be a Code"),
-        ({"response": {1}}, "not JSON serializable"),
+        ({"response": {1}}, "response must be the JSON of an object"),
+        ({"response": {"a": {1}}}, "not JSON serializable"),
+        ({"response": {"a": float("nan")}}, "not JSON compliant"),
+        ({"response": 5}, "response must be the JSON of an object"),
+        ({"metadata": 5}, "metadata must be the JSON of an object"),
+        ({"metadata": [{}, 5]}, "metadata must be the JSON of an object"),
+        ({"metadata": []}, "metadata must be an object or several of them"),
+        ({"polls": "3"}, "polls must be a whole number"),
+        ({"polls": 1.5}, "polls must be a whole number"),
+        ({"polls": -1}, "polls must be a whole number"),
     ],
 )
 def test_a_script_that_nobody_can_play_is_refused(script: dict[str, Any], message: str) -> None:
@@ -135,11 +150,48 @@ def test_an_error_of_http_has_a_status_of_an_error(status: Any) -> None:
         HttpError(status)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Delay("x"),  # type: ignore[arg-type]
+        lambda: Trickle(-1.0),
+        lambda: HttpError(503, retry_after="1\n2"),
+        lambda: HttpError(503, message=b"x"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_fault_that_nobody_can_play_is_refused(make: Callable[[], object]) -> None:
+    with pytest.raises((TypeError, ValueError), match="must be"):
+        make()
+
+
+def test_allowing_plain_http_is_a_choice_of_two() -> None:
+    with pytest.raises(TypeError, match="allow_http must be a bool, not 'no'"):
+        OperationPoller(endpoint="http://example.com", allow_http="no")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("make", [asyncio.sleep, async_generator])
+def test_waits_that_would_have_to_be_awaited_are_refused(make: Any) -> None:
+    with pytest.raises(TypeError, match="backoff must be a function that makes a wait generator"):
+        OperationPoller(backoff=make)
+
+
+@pytest.mark.parametrize("kind", ["report-\udcff.csv", "\ud800"])
+async def test_a_kind_that_cannot_be_written_down_is_refused_where_it_is_named(
+    poller: OperationPoller, kind: str
+) -> None:
+    with pytest.raises(ValueError, match=r"^kind cannot be written in UTF-8"):
+        poller.submit("operations/a", kind=kind)
+    with pytest.raises(ValueError, match=r"^a kind's key cannot be written in UTF-8"):
+        poller.history.add(kind, 1.0)
+    assert poller.history.save()
+
+
 @pytest.mark.behaviour("B16")
 @pytest.mark.parametrize("bound, goes_on", [(0, False), (1, True)])
 async def test_that_polling_goes_on_is_said_only_where_it_does(
     emulator: Emulator, caplog: pytest.LogCaptureFixture, bound: int, goes_on: bool
 ) -> None:
+    caplog.set_level(logging.WARNING, "lro_poller")
     async with make_poller(emulator.origin, max_poll_failures=bound) as poller:
         (future,) = await poller.wait_all([emulator.add_operation(faults=[HttpError(503)])])
     assert (future.exception() is None) is goes_on

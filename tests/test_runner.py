@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import email.utils
 import functools
 import gc
@@ -21,7 +22,7 @@ from lro_poller.testing import Emulator, HttpError, RawReply
 from lro_poller.wire import Reply
 
 from .conftest import make_poller
-from .scripted import Scripted, done, open_scripted
+from .scripted import Scripted, done, open_scripted, running
 
 MANY = 100_000
 MEASURED = 5_000  # tracing makes everything slow
@@ -209,3 +210,28 @@ async def test_what_is_due_a_little_sooner_than_all_others_is_polled_in_time(soo
         ]
         await poller.wait_all(seen)
     assert [future.elapsed for future in seen] == pytest.approx([10.0, sooner], abs=1e-3)
+
+
+@pytest.mark.behaviour("B13")
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        ({}, {"expected": 20}),
+        ({"kind": "k"}, {"expected": 20}),
+        ({"kind": "k"}, {"progress": lambda operation: datetime.timedelta(seconds=2)}),
+        ({"progress": lambda operation: None}, {"expected": 20}),
+        ({"expected": 20}, {"kind": "k", "expected": 3000}),
+    ],
+)
+async def test_a_later_caller_adds_the_hints_that_the_first_did_not_give(first: Any, second: Any) -> None:
+    began = asyncio.get_running_loop().time()
+
+    def answer(name: str, attempt: int) -> Reply:
+        return done() if asyncio.get_running_loop().time() >= began + 20 else running()
+
+    transport = Scripted(answer)
+    async with open_scripted(transport) as poller:
+        futures = [poller.submit("operations/a", **hints) for hints in (first, second)]
+        await poller.wait_all(futures)
+    assert futures[0].elapsed < 25
+    assert futures[0].polls < 12

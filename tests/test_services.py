@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lro_poller import OperationPoller
 from lro_poller.errors import InvalidOperationName, PollError
 from lro_poller.names import NamePattern
 from lro_poller.operation import Operation
@@ -123,8 +124,8 @@ def test_scopes_that_allow_the_poll_are_taken(scopes: Any, chosen: tuple[str, ..
     "scopes, named",
     [
         ("scope.c", "'scope.c' does not allow"),
-        (["scope.a", "scope.c", "x"], "'scope.c', 'x' does not allow"),
-        ([], "no scope"),
+        (["scope.a", "scope.c", "x"], "'scope.c', 'x' do not allow"),
+        ([], "an empty list of scopes does not allow"),
         ("", "'' does not allow"),
     ],
 )
@@ -134,10 +135,39 @@ def test_scopes_that_do_not_allow_the_poll_are_refused_and_those_that_do_are_lis
     assert str(caught.value).startswith(named)
 
 
-@pytest.mark.parametrize("polls, seconds", [(0, 60), (-1, 60), (1, 0), (1, -1), (1, math.inf), (1, math.nan)])
-def test_a_quota_that_allows_nothing_is_refused(polls: int, seconds: float) -> None:
-    with pytest.raises(ValueError, match="at least one poll in a finite time"):
+@pytest.mark.parametrize(
+    "polls, seconds, part",
+    [
+        (0, 60, "polls"),
+        (-1, 60, "polls"),
+        (1.5, 60, "polls"),
+        (True, 60, "polls"),
+        ("600", 60, "polls"),
+        (math.nan, 60, "polls"),
+        (1, 0, "seconds"),
+        (1, -1, "seconds"),
+        (1, math.inf, "seconds"),
+        (1, math.nan, "seconds"),
+        (1, None, "seconds"),
+    ],
+)
+def test_a_quota_that_allows_nothing_or_is_none_is_refused(polls: Any, seconds: Any, part: str) -> None:
+    with pytest.raises(ValueError, match=f"{part} of a Quota must be"):
         Quota(polls, seconds)
+
+
+@pytest.mark.behaviour("B23")
+@pytest.mark.parametrize("origin", ["https://EXAMPLE.com", "https://example.com:443", "https://example.com/"])
+def test_however_its_origin_is_written_its_quota_holds(origin: str) -> None:
+    service = Service("example", "v1", origin, quota=Quota(600, 60))
+    assert service.origin == "https://example.com"
+    for endpoint in (None, "https://example.com", origin):
+        assert OperationPoller(service, endpoint=endpoint).budget.max_rate == 9.5
+
+
+def test_a_template_is_a_text() -> None:
+    with pytest.raises(TypeError, match="a path template is a text, not 5"):
+        NamePattern(5)  # type: ignore[arg-type]
 
 
 def test_a_service_says_which_names_it_has() -> None:

@@ -125,11 +125,13 @@ _Life: TypeAlias = Callable[[_Fleet], Coroutine[Any, Any, None]]
 
 
 def _run(kind: str, quota: Quota | None, seed: str, live: _Life) -> Run:
-    logging.getLogger("lro_poller").setLevel(logging.ERROR)  # 429s are counted, not told one by one
-    loop = SimulatedLoop()
+    logger, loop = logging.getLogger("lro_poller"), SimulatedLoop()
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # 429s are counted, not told one by one
     try:
         run = loop.run_until_complete(_poll_all(kind, quota, seed, live))
     finally:
+        logger.setLevel(level)
         loop.close()
     if loop.unhandled:
         raise RuntimeError(f"the poller left something unhandled: {loop.unhandled[0]}")

@@ -112,8 +112,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _refuse(command: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
     """Says what the command does not know, with what it does know that is like it."""
     known = [option for action in command._actions for option in action.option_strings]
-    meant = [close for word in unknown for close in difflib.get_close_matches(word.partition("=")[0], known, 1)]
-    hint = f" (did you mean {', '.join(meant)}?)" if meant else ""
+    words = [word.partition("=")[0] for word in unknown]
+    meant = [close for word in words for close in difflib.get_close_matches(word, known, 1)]
+    if not set(words).isdisjoint(known):
+        hint = f" (options of a command come after it: {command.prog} {' '.join(unknown)} …)"
+    elif meant:
+        hint = f" (did you mean {', '.join(meant)}?)"
+    elif any(action.nargs == "+" for action in command._actions) and not any(word.startswith("-") for word in words):
+        hint = " (names belong together, before the options or after them)"
+    else:
+        hint = ""
     command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
 
 

@@ -59,7 +59,7 @@ def _hints(wrong: Sequence[str]) -> Iterator[str]:
     """What whoever wrote these names may have meant."""
     file = next((name.removeprefix("@") for name in wrong if _is_file(name.removeprefix("@"))), None)
     if file is not None:
-        yield f"to read names from a file: - < {file}"
+        yield f"to read names from a file: lro-poller wait - < {file}"
     if any("\0" in name for name in wrong):
         yield "names are read as UTF-8, one a line; is this UTF-16, or do names end with NUL?"
 

@@ -7,6 +7,7 @@ question, answered in `retry`.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
@@ -106,7 +107,11 @@ def check_backoff(factory: BackoffFactory | None) -> BackoffFactory | None:
     Raises:
         TypeError: it is no generator function.
     """
-    if factory is not None and not callable(factory):
+    if factory is None:
+        return None
+    function: Any = factory
+    is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    if is_async or not callable(function):
         raise TypeError(
             f"backoff must be a function that makes a wait generator, such as backoff.expo or "
             f"functools.partial(backoff.expo, max_value=20), not {factory!r}"

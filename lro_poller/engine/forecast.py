@@ -39,6 +39,14 @@ class Hints(NamedTuple):
     expected: float | None = None
     total: Callable[[Operation, float], float | None] | None = None
 
+    def or_else(self, other: Hints) -> Hints:
+        """These, and of `other` what is not said here."""
+        return Hints(
+            other.kind if self.kind is None else self.kind,
+            other.expected if self.expected is None else self.expected,
+            other.total if self.total is None else self.total,
+        )
+
 
 class Forecast(Protocol):
     """Ages are seconds since an operation began."""
@@ -145,7 +153,8 @@ def around(expected: float) -> Forecast:
 
     Expectations are told apart by three hundredths: the worth of all that go by one forecast grows alike.
     """
-    return _around(round(_STEPS_AN_OCTAVE * math.log2(min(max(expected, AGES[1]), AGES[-1]))))
+    usable = min(max(expected, AGES[1]), AGES[-1])
+    return _around(round(_STEPS_AN_OCTAVE * math.log2(usable)))
 
 
 @functools.cache  # there are six hundred

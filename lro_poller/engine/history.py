@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from ..checks import check_text
 from ..counting import counted
 from .durations import Durations, Followed
 from .forecast import PLAIN, Forecast, by_survival, place_of
@@ -182,11 +183,10 @@ class History:
                 the caller named as `kind=` in the place of the type. No other key is ever looked up.
 
         Raises:
-            ValueError: it is no time.
+            ValueError: it is no time, or the key has half a surrogate pair in it.
             TypeError: the key is no text.
         """
-        if not isinstance(key, str):
-            raise TypeError(f"a kind's key is a text, not {key!r}")
+        check_text("a kind's key", key)
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
             raise ValueError(f"a duration is a finite number of seconds, 0 or more, not {seconds!r}")
         self.kind(key).add(seconds)

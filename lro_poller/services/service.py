@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..checks import check_function
+from ..checks import check_function, check_seconds, check_whole
 from ..names import NamePattern
 from ..operation import Operation
 from ..origin import check_origin
@@ -27,8 +27,9 @@ class Quota:
     seconds: float
 
     def __post_init__(self) -> None:
-        if self.polls < 1 or not 0 < self.seconds < math.inf:
-            raise ValueError(f"a quota must allow at least one poll in a finite time, not {self}")
+        check_whole("polls of a Quota", self.polls, 1)
+        if check_seconds("seconds of a Quota", self.seconds) == math.inf:
+            raise ValueError("seconds of a Quota must be finite")
 
 
 _WORD = r"\w[\w.-]*"
@@ -93,7 +94,7 @@ class Service:
             if not form.fullmatch(value := getattr(self, part)):
                 raise ValueError(f"{part} of a Service must be a word, such as 'run' or 'v2', not {value!r}")
         try:
-            check_origin(self.origin, allow_http=True)
+            object.__setattr__(self, "origin", check_origin(self.origin, allow_http=True))  # as it is written mostly
         except ValueError as error:
             raise ValueError(f"origin of a Service: {error}") from None
 
@@ -111,6 +112,9 @@ class Service:
         chosen = (scopes,) if isinstance(scopes, str) else tuple(scopes)
         foreign = [scope for scope in chosen if scope not in self.scopes]
         if foreign or not chosen:
-            what = f"{', '.join(map(repr, foreign))} does not allow" if foreign else "no scope allows nothing of"
-            raise ValueError(f"{what} operations.get of {self.id}; any one of these does: {', '.join(self.scopes)}")
+            who = ", ".join(map(repr, foreign)) if foreign else "an empty list of scopes"
+            verb = "do" if len(foreign) > 1 else "does"
+            raise ValueError(
+                f"{who} {verb} not allow operations.get of {self.id}; any one of these does: {', '.join(self.scopes)}"
+            )
         return chosen

@@ -2,8 +2,8 @@
 
 For tests, demonstrations and benchmarks: the real paths, of v1 and v1beta, which Google's
 own clients can drive, with operations that take their time and polls that go wrong as they
-are scripted or drawn. Of any other service it has the operations. It needs no credentials and
-forgets everything when it stops.
+are scripted or drawn. Of any other service it has the operations. It needs no credentials, and keeps
+what it has for tests to look at until it is gone.
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ class Emulator:
         return f"{'http' if self._ssl is None else 'https'}://127.0.0.1:{self._port}"
 
     async def __aenter__(self) -> Self:
-        """Listens. Raises OSError when the port is taken."""
+        """Listens. Raises OSError when the port is taken, and RuntimeError when it listens already."""
+        self._check_silent()
         self._loop = asyncio.get_running_loop()
         runner = web.AppRunner(self._app(), shutdown_timeout=0.1, access_log=None, handler_cancellation=True)
         await runner.setup()
@@ -174,6 +175,7 @@ class Emulator:
         await self._stack.aclose()
 
     def __enter__(self) -> Self:
+        self._check_silent()
         portal = self._thread.enter_context(start_blocking_portal())
         try:
             self._thread.enter_context(portal.wrap_async_context_manager(self))
@@ -186,6 +188,10 @@ class Emulator:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._thread.close()
+
+    def _check_silent(self) -> None:
+        if self._listening:
+            raise RuntimeError(f"the emulator is listening already, at {self.origin}")
 
     def poller(self, **options: Any) -> OperationPoller:
         """A poller for tests, to be entered: without credentials, and it looks every twentieth of a second.

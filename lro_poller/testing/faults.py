@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from ..checks import check_part, check_seconds
 from ..status import Code
 
 __all__ = [
@@ -60,6 +61,9 @@ class HttpError:
     def __post_init__(self) -> None:
         if not isinstance(self.status, int) or not 300 <= self.status <= 599:
             raise ValueError(f"status must be one of HTTP's from 300 to 599, not {self.status!r}")
+        check_part("message", self.message, str)
+        if not str(self.retry_after).isprintable():
+            raise ValueError(f"retry_after must be a header field's value, in one line, not {self.retry_after!r}")
 
     async def answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
@@ -109,6 +113,9 @@ class Trickle:
 
     interval: float = 1.0
 
+    def __post_init__(self) -> None:
+        check_seconds("interval", self.interval)
+
     async def answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
         await response.prepare(request)
@@ -133,6 +140,9 @@ class Delay:
     """A clean reply after `seconds`."""
 
     seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_seconds("seconds", self.seconds)
 
     async def answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
         await asyncio.sleep(self.seconds)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..checks import check_whole
 from ..counting import counted
 from ..status import Code
 from .faults import FAULTS, Fault
@@ -46,6 +47,11 @@ class Script:
             isinstance(self.duration, int | float) and 0 <= self.duration < float("inf")
         ):
             raise ValueError(f"duration must be a number of seconds, 0 or more, or None, not {self.duration!r}")
+        if self.polls is not None:
+            check_whole("polls", self.polls, 0)
+        _check_object("response", self.response)
+        for one in _several(self.metadata):
+            _check_object("metadata", one)
         if not isinstance(self.faults, Sequence):
             raise TypeError(f"faults must be several, such as [HttpError(503)], not {self.faults!r}")
         for fault in self.faults:
@@ -55,7 +61,7 @@ class Script:
             raise TypeError(f"error must be a Code, or the JSON of a google.rpc.Status, not {self.error!r}")
         if self.error is Code.OK:
             raise ValueError("error must be a Code of a failure; without an error an operation succeeds")
-        json.dumps([self.response, self.error, self.metadata])  # raises TypeError here, and not at each poll
+        json.dumps([self.response, self.error, self.metadata], allow_nan=False)  # raises here, and not at each poll
 
     @property
     def status(self) -> dict[str, Any] | None:
@@ -63,6 +69,19 @@ class Script:
         if isinstance(self.error, Code):
             return {"code": int(self.error), "message": f"scripted {self.error.name}"}
         return self.error
+
+
+def _several(metadata: Any) -> Sequence[Any]:
+    if not isinstance(metadata, Sequence) or isinstance(metadata, str | bytes):
+        return [metadata]
+    if not metadata:
+        raise ValueError("metadata must be an object or several of them, or None, not []")
+    return metadata
+
+
+def _check_object(what: str, value: Any) -> None:
+    if value is not None and not isinstance(value, dict):
+        raise TypeError(f"{what} must be the JSON of an object, a dict, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)

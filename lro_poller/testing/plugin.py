@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixture `lro_emulator`. Nothing but pytest is imported until it is used."""
+"""The pytest plugin: the fixture `lro_emulator`. The emulator, and aiohttp with it, is imported when it is used."""
 
 from __future__ import annotations
 

@@ -95,8 +95,7 @@ class AiohttpTransport:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # ValueError: aiohttp lets some of the parser's and the decompressor's escape.
             failure = self._no_reply(error)
-            # Its other errors hold the request with its token, or pieces of the body: those are not chained.
-            cause = error if isinstance(error, OSError) else None
+            cause = _system_error(error)
         raise failure from cause
 
     async def aclose(self) -> None:
@@ -134,8 +133,9 @@ class AiohttpTransport:
         match error:
             case aiohttp.ClientHttpProxyError():
                 what = f"the proxy does not connect to {origin}: HTTP {error.status}"
-            case aiohttp.ClientProxyConnectionError() | aiohttp.ClientConnectorDNSError() if self._proxy is not None:
-                why = error.os_error.strerror or type(error.os_error).__name__
+            case aiohttp.ClientConnectorError() if self._is_of_the_proxy(error):
+                cause = _system_error(error)
+                why = (cause.strerror if isinstance(cause, OSError) else None) or type(cause).__name__
                 what = f"no connection to {origin}: the proxy cannot be reached: {why}"
             case aiohttp.ClientConnectorDNSError(os_error=socket.gaierror(errno=socket.EAI_NONAME)):
                 fault, what = Fault.UNKNOWN_HOST, f"the host of {origin} is unknown"
@@ -151,3 +151,22 @@ class AiohttpTransport:
             case _:
                 fault, what = Fault.BROKEN, f"{origin} sent a broken reply: {type(error).__name__}"
         return NoReply(fault, what)
+
+    def _is_of_the_proxy(self, error: aiohttp.ClientConnectorError) -> bool:
+        """Whether it is about the connection to the proxy, and not about what its tunnel leads to."""
+        return self._proxy is not None and (error.host, error.port) == (self._proxy.host, self._proxy.port)
+
+
+def _system_error(error: Exception) -> Exception | None:
+    """The system's own error in one of aiohttp's; None where there is none.
+
+    aiohttp's hold more: the request with its token, pieces of the body, the proxy's password.
+    """
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return error.certificate_error
+        case aiohttp.ClientConnectorError():
+            return error.os_error
+        case OSError():
+            return error
+    return None

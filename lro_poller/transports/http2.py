@@ -76,7 +76,6 @@ class Http2Transport:
         self._connection: Connection | None = None
         self._connections: set[Connection] = set()
         self._opening: tuple[asyncio.Task[None], asyncio.Future[Connection]] | None = None
-        self._closing = False
 
     def __repr__(self) -> str:
         return f"<Http2Transport to {self._origin}>"
@@ -108,13 +107,13 @@ class Http2Transport:
 
     async def aclose(self) -> None:
         """See `Transport.aclose`: what is under way fails."""
-        self._closing = True
+        opening, self._opening = self._opening, None
+        connections, self._connection = list(self._connections), None
         try:
-            await self._stop_opening()
-            connections, self._connection = list(self._connections), None
-            await _close(connections)
+            if opening is not None:
+                await self._stop(*opening)
         finally:
-            self._closing = False
+            await _close(connections)
 
     async def _exchange(self, block: bytes, *, safe: bool) -> Exchange:
         """Sends a request once more, over a new connection perhaps, when it cannot have done anything.
@@ -127,7 +126,7 @@ class Http2Transport:
             try:
                 return await connection.exchange(block, safe=safe)
             except NoExchange as error:
-                if not error.repeatable or (repeated and error.tried):
+                if not error.repeatable or connection.left or (repeated and error.tried):
                     raise
                 repeated = repeated or error.tried
 
@@ -161,8 +160,6 @@ class Http2Transport:
         """The connection; opened by whoever comes first, for all. A waiter that is cancelled stops nobody's opening."""
         if self._connection is not None and self._connection.usable:
             return self._connection
-        if self._closing:
-            raise self._closed()
         if self._opening is None:
             opened: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
             task = asyncio.create_task(self._open(opened), name="lro-poller http2 connect")
@@ -174,15 +171,12 @@ class Http2Transport:
         await asyncio.wait([opening])  # in place of shield, which reports a failure when nobody waits for it
         return opening.result()
 
-    def _closed(self) -> NoExchange:
-        return NoExchange(Failure(Fault.UNREACHABLE, f"the transport to {self._origin} is closed"), repeatable=False)
-
-    async def _stop_opening(self) -> None:
-        if self._opening is not None:
-            (task, opened), self._opening = self._opening, None
-            task.cancel()
-            _fail(opened, self._closed())
-            await asyncio.wait([task])
+    async def _stop(self, opening: asyncio.Task[None], opened: asyncio.Future[Connection]) -> None:
+        """Gives up the opening of a connection."""
+        opening.cancel()
+        failure = Failure(Fault.UNREACHABLE, f"the transport to {self._origin} is closed")
+        _fail(opened, NoExchange(failure, repeatable=False))
+        await asyncio.wait([opening])
 
     async def _open(self, opened: asyncio.Future[Connection]) -> None:
         try:
@@ -239,6 +233,7 @@ async def _look_up(host: str, port: int) -> Sequence[aiohappyeyeballs.AddrInfoTy
 
 async def _close(connections: Sequence[Connection]) -> None:
     for connection in connections:
+        connection.left = True
         connection.close()
     try:
         for connection in connections:

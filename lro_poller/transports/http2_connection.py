@@ -62,13 +62,15 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         ready: Done when the server's settings have come; fails when the connection ends before.
-        closed: Done when nothing of the connection is left.
+        closed: Done when nothing of the connection is there any more.
+        left: Whether whoever opened it has closed it: what was under way is not for another one.
     """
 
     def __init__(self, origin: str) -> None:
         self._loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.closed: asyncio.Future[None] = self._loop.create_future()
+        self.left = False
         self._session = Session(origin)
         self._lost = Failure(Fault.UNREACHABLE, f"{origin} ended the connection")
         self._line: dict[_Request, None] = {}  # those without a stream, in the order in which they came

@@ -6,7 +6,7 @@ Decides which one is used, for an origin. What else aiohttp reads from the envir
 
 from __future__ import annotations
 
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies_environment, proxy_bypass
 
 from yarl import URL
 
@@ -22,11 +22,10 @@ def proxy_of_environment(origin: URL) -> URL | None:
         ValueError: what they name is no proxy that requests can be sent through. It is not shown: a password may be
             in it.
     """
-    if origin.scheme != "https" or proxy_bypass(f"{origin.host}:{origin.port}"):
-        return None
-    proxies = getproxies()
+    proxies = getproxies_environment()
     told = proxies.get("https") or proxies.get("all")
-    if not told:
+    names = {origin.host, origin.raw_host, origin.host_subcomponent}  # as people write it, in ASCII, in brackets
+    if not told or origin.scheme != "https" or any(proxy_bypass(f"{name}:{origin.port}") for name in names):
         return None
     try:
         proxy = URL(told if "://" in told else f"http://{told}")

@@ -63,7 +63,7 @@ def test_the_name_of_a_file_is_told_how_it_is_read(served: Emulator, tmp_path: P
     file.write_text("operations/a\n")
     done = lro("wait", f"{mark}{file}", *at(served))
     assert done.returncode == 2
-    assert f"to read names from a file: - < {file}" in done.stderr
+    assert f"to read names from a file: lro-poller wait - < {file}" in done.stderr
 
 
 def test_names_that_are_no_text(served: Emulator) -> None:

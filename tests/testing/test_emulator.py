@@ -1053,3 +1053,15 @@ async def test_a_name_it_makes_is_one_of_the_services(template: str, name: str) 
         assert {request.path.rpartition("/" + made[0].split("/")[0])[0] for request in emulator.requests} == {
             "/compute/v1"
         }
+
+
+async def test_an_emulator_that_listens_is_not_started_again_and_goes_on() -> None:
+    async with Emulator() as emulator:
+        origin, name = emulator.origin, emulator.add_operation()
+        with pytest.raises(RuntimeError, match=f"listening already, at {origin}"):
+            await emulator.__aenter__()
+        with pytest.raises(RuntimeError, match="listening already"):
+            emulator.__enter__()
+        async with emulator.poller() as poller:
+            assert (await poller.get(name)).done
+    assert list(emulator.operations) == [name]

@@ -676,3 +676,10 @@ def test_it_is_a_transport() -> None:
 def test_what_sends_no_bodies_is_refused(transport: Any) -> None:
     with pytest.raises(TypeError, match="what sends batches must be a transport that sends bodies"):
         BatchTransport(transport, "/batch")
+
+
+def test_what_does_not_tell_what_it_takes_is_believed_to_send_bodies() -> None:
+    class Odd:
+        library, origin, send = "rest/odd", "https://example.com", staticmethod(min)
+
+    assert BatchTransport(Odd(), "/batch").origin == "https://example.com"  # type: ignore[arg-type]

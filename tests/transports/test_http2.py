@@ -505,6 +505,24 @@ async def test_closing_does_not_wait_for_a_server_that_does_not_answer(contexts:
             await asked
 
 
+@pytest.mark.behaviour("B19", "B21")
+async def test_whoever_sends_while_another_one_closes_has_a_connection_of_its_own(serve: Serve) -> None:
+    async def handler(stream: Stream) -> None:
+        await stream.respond()
+
+    server, transport = await serve(handler)
+    await ask(transport)
+    (old,) = server.connections
+    old.transport.pause_reading()  # it does not end TLS in turn, which takes a second
+    closing = asyncio.ensure_future(transport.aclose())
+    await asyncio.sleep(0)
+    for _ in range(3):
+        assert (await ask(transport)).status == 200
+        assert not closing.done()
+    await closing
+    assert (await ask(transport)).status == 200
+
+
 @pytest.mark.behaviour("B16")
 @pytest.mark.parametrize("protocols", [(), ("http/1.1",), ("h2",)])
 async def test_a_server_without_http2_is_named_and_survived(contexts: Contexts, protocols: tuple[str, ...]) -> None:

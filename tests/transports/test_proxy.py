@@ -186,6 +186,23 @@ def test_which_proxy_is_used(monkeypatch: pytest.MonkeyPatch, environment: dict[
     assert proxy_of_environment(URL("http://service.example")) is None
 
 
+@pytest.mark.parametrize(
+    "origin, spared",
+    [
+        ("https://[::1]:8443", "[::1]"),
+        ("https://[::1]:8443", "[::1]:8443"),
+        ("https://[::1]:8443", "::1"),
+        ("https://b\u00fccher.example", "xn--bcher-kva.example"),
+        ("https://xn--bcher-kva.example", "b\u00fccher.example"),
+    ],
+)
+def test_a_host_is_spared_however_it_is_written(monkeypatch: pytest.MonkeyPatch, origin: str, spared: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://p:1")
+    assert proxy_of_environment(URL(origin)) is not None
+    monkeypatch.setenv("NO_PROXY", spared)
+    assert proxy_of_environment(URL(origin)) is None
+
+
 @pytest.mark.behaviour("B26")
 @pytest.mark.parametrize("told", ["socks5://u:secret@p:1080", "http://:secret@", "http://p:secret", "p:secret"])
 def test_what_names_no_proxy_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, told: str) -> None:
@@ -193,3 +210,35 @@ def test_what_names_no_proxy_is_refused_and_not_shown(monkeypatch: pytest.Monkey
     with pytest.raises(ValueError, match=r"such as http://proxy\.example:3128") as caught:
         AiohttpTransport(str(SERVICE), proxy_from_environment=True)
     assert leaks(caught.value, "secret") == []
+
+
+@pytest.mark.behaviour("B25", "B26")
+@pytest.mark.parametrize("trouble", ["untrusted", "no TLS", "closed"])
+async def test_trouble_at_the_other_end_of_the_tunnel_is_the_services_and_shows_no_password(
+    secure: Emulator, emulator: Emulator, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:ya29.SECRET@127.0.0.1:{proxy.port}")
+    plain = emulator.origin.replace("http:", "https:")
+    origin = {"untrusted": secure.origin, "no TLS": plain, "closed": "https://127.0.0.1:1"}[trouble]
+    transport = AiohttpTransport(origin, proxy_from_environment=True)
+    async with make_poller(origin, transport=transport, max_poll_failures=0) as poller:
+        with pytest.raises(PollError, match=f"{origin}") as caught:
+            await poller.submit("operations/a", deadline=60)
+    assert ("is not trusted" in str(caught.value)) is (trouble == "untrusted")
+    assert "the proxy cannot" not in str(caught.value)
+    assert leaks(caught.value, "ya29.SECRET") == []
+
+
+@pytest.mark.behaviour("B16", "B26")
+async def test_a_proxy_whose_certificate_is_not_trusted_ends_no_wait(
+    contexts: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with await asyncio.start_server(Proxy().serve, "127.0.0.1", 0, ssl=contexts.theirs) as server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setenv("HTTPS_PROXY", f"https://user:ya29.SECRET@127.0.0.1:{port}")
+        transport = AiohttpTransport(str(SERVICE), proxy_from_environment=True)
+        async with make_poller(str(SERVICE), transport=transport, max_poll_failures=1) as poller:
+            with pytest.raises(PollError, match="the proxy cannot be reached: .*CERTIFICATE_VERIFY_FAILED") as caught:
+                await poller.submit("operations/a", deadline=600)
+            assert poller.stats().polls == 2
+        assert leaks(caught.value, "ya29.SECRET") == []
