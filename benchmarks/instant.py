@@ -26,7 +26,7 @@ from .scene import BODY, TOKEN
 __all__ = ["CASES"]
 
 _IN_FLIGHT = 32
-_SETTLE = 2.5  # seconds: then all have been due, and a hundred thousand have been put in order
+_SETTLE = 2.5  # seconds: then all have been due, and a hundred thousand stand in line
 _KIND = "instant"
 
 

@@ -17,7 +17,7 @@ from .report import Target, print_table, publish
 
 __all__ = ["main"]
 
-_SECONDS = 10.0  # in place of rounds: a full collection comes every few seconds
+_SECONDS = 8.0  # in place of rounds: a full collection comes every few seconds
 
 
 def main() -> None:
