@@ -18,6 +18,7 @@ __all__ = [
     "check_rate",
     "check_seconds",
     "check_text",
+    "check_wait",
     "check_whole",
 ]
 
@@ -31,6 +32,17 @@ def check_seconds(what: str, value: float) -> float:
         ValueError: it is no number above zero.
     """
     return _above_zero(what, "seconds", value)
+
+
+def check_wait(what: str, value: float) -> float:
+    """Returns a finite span of time, which may be none at all.
+
+    Raises:
+        ValueError: it is no number of seconds.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError(f"{what} must be a number of seconds, 0 or more, not {value!r}")
+    return value
 
 
 def check_rate(what: str, value: float) -> float:

@@ -115,7 +115,7 @@ class Pump:
 
     def nudge(self) -> None:
         """See `Claimant`."""
-        if not self._loop.is_closed() and self._turns.call():
+        if not self._loop.is_closed() and self._turns.announce():
             return
         now = self._loop.time()
         if self._loop.is_closed() or self._scout is not None or not self._may_start(now):

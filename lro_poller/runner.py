@@ -392,7 +392,7 @@ def _advise(tracker: Tracker, terms: Terms, before: int) -> None:
     if (said := terms.hints()) is not None:
         known = Hints() if tracker.hints is None else tracker.hints
         tracker.hints = known.or_else(said)
-        if known.expected is None and said.expected is not None:
+        if known.expected is None and known.total is None and said.expected is not None:
             tracker.forecast = around(said.expected)
 
 

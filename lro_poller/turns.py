@@ -39,7 +39,7 @@ class Turns:
         self._claimant = claimant
         self._in_line = False
         self._rests = 0  # in a row
-        self._called: asyncio.Future[None] | None = None  # done when there may be a turn for whoever has a new token
+        self._news: asyncio.Future[None] | None = None  # done when there may be a turn for whoever has a new token
 
     def rest(self, now: float) -> None:
         """There is no token to be had: no poll is started for a while, the longer the more often that is so in a row.
@@ -70,7 +70,7 @@ class Turns:
     def give_back(self) -> None:
         """The poll that had taken a turn is over: there is room for whoever waits with a new token."""
         self._budget.finish(self._claimant)
-        self.call()  # the budget tells the others only
+        self.announce()  # the budget tells the others only
 
     def leave_line(self) -> None:
         """There is nothing to take a turn for."""
@@ -94,12 +94,12 @@ class Turns:
             if self._loop.time() < began + _SHORTEST_LIFE:
                 return NoReply(Fault.UNAUTHORIZED, "the token that came had run out already")
 
-    def call(self) -> bool:
+    def announce(self) -> bool:
         """There may be a turn for whoever has a new token; whether somebody waits for that."""
-        if self._called is None:
+        if self._news is None:
             return False
-        if not self._called.done():
-            self._called.set_result(None)
+        if not self._news.done():
+            self._news.set_result(None)
         return True
 
     async def _take_while_ready(self) -> bool:
@@ -111,10 +111,11 @@ class Turns:
                 if self.take(now):
                     return True
                 when = self._budget.next_time(now, self._claimant)
-                self._called = self._loop.create_future()
-                await asyncio.wait([self._called], timeout=None if when == math.inf else when - now)
+                self._news = self._loop.create_future()
+                # Counted from the clock itself: from `now` a time would be left that is too short for some to advance.
+                await asyncio.wait([self._news], timeout=None if when == math.inf else when - self._loop.time())
         finally:
-            self._called = None
+            self._news = None
             self.leave_line()  # who has a turn stands in no line
         return False
 

@@ -124,6 +124,7 @@ async def test_a_single_look_that_fails_is_told_once(emulator: Emulator, caplog:
         ({"faults": [HttpError]}, "a fault must be one of"),
         ({"error": Code.OK}, "a Code of a failure"),
         ({"duration": "2s"}, "duration must be a number of seconds"),
+        ({"duration": True}, "duration must be a number of seconds"),
         ({"faults": 503}, "faults must be several"),
         ({"error": "X"}, "error must be a Code"),
         ({"response": {1}}, "response must be the JSON of an object"),
@@ -162,6 +163,10 @@ def test_an_error_of_http_has_a_status_of_an_error(status: Any) -> None:
 def test_a_fault_that_nobody_can_play_is_refused(make: Callable[[], object]) -> None:
     with pytest.raises((TypeError, ValueError), match="must be"):
         make()
+
+
+def test_a_pause_may_be_none_at_all() -> None:
+    assert (Delay(0).seconds, Trickle(0).interval, Script(duration=0).duration) == (0, 0, 0)
 
 
 def test_allowing_plain_http_is_a_choice_of_two() -> None:

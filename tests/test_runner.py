@@ -235,3 +235,14 @@ async def test_a_later_caller_adds_the_hints_that_the_first_did_not_give(first: 
         await poller.wait_all(futures)
     assert futures[0].elapsed < 25
     assert futures[0].polls < 12
+
+
+@pytest.mark.behaviour("B13")
+async def test_an_expectation_that_comes_later_does_not_displace_what_progress_has_told() -> None:
+    transport = Scripted(lambda name, attempt: running())
+    async with open_scripted(transport) as poller:
+        first = poller.submit("operations/a", progress=lambda operation: datetime.timedelta(seconds=3000))
+        await asyncio.sleep(1)
+        told = first._tracker.forecast
+        poller.submit("operations/a", expected=5)
+        assert first._tracker.forecast is told

@@ -112,16 +112,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _refuse(command: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
     """Says what the command does not know, with what it does know that is like it."""
     known = [option for action in command._actions for option in action.option_strings]
-    words = [word.partition("=")[0] for word in unknown]
+    words = [word.partition("=")[0] for word in unknown if word != "-"]
+    early = [word for word in words if word in known]
     meant = [close for word in words for close in difflib.get_close_matches(word, known, 1)]
-    if not set(words).isdisjoint(known):
-        hint = f" (options of a command come after it: {command.prog} {' '.join(unknown)} …)"
-    elif meant:
+    hint = ""
+    if early and "--" not in unknown:
+        hint = f" (options of a command come after it: {command.prog} {' '.join(early)} …)"
+    elif meant and not early:
         hint = f" (did you mean {', '.join(meant)}?)"
     elif any(action.nargs == "+" for action in command._actions) and not any(word.startswith("-") for word in words):
         hint = " (names belong together, before the options or after them)"
-    else:
-        hint = ""
     command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
 
 

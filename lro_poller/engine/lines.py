@@ -63,7 +63,7 @@ class Line(Generic[T, K]):
 
     @property
     def head(self) -> T:
-        """Who is worth most; somebody has to stand in it."""
+        """Who is taken to be worth most: it was seen first, or nearly so. Somebody has to stand in it."""
         return next(iter(self._items))
 
     def join(self, item: T) -> bool:
@@ -145,7 +145,7 @@ class Lines(Generic[T, K]):
             reached = head.seen + self._worth(line.key, line.level)
             if reached <= claimed:
                 return head
-            # Another has become the head, who was seen later.
+            # Another has become the head, who was seen later; or it is worth less than was believed.
             if reached <= now or not line.level:
                 heapq.heapreplace(places, (reached, number, line))
                 if places[0][1] == number:

@@ -97,7 +97,8 @@ class Planner:
 def worth_key(tracker: Tracker) -> WorthKey:
     """What the worth of a poll goes by: a forecast, about which age it was last seen at; and how long it waits since.
 
-    Of those that wait equally long, to within a factor of two, the first due is the first seen, or nearly so.
+    Of those that wait equally long, to within a factor of two, the first due is the first seen, or nearly so. No wait
+    at all counts as one of half a second.
     """
     forecast, seen = tracker.forecast, tracker.seen
     return forecast, forecast.place(seen - tracker.began), math.frexp(tracker.due - seen)[1]

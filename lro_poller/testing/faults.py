@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from ..checks import check_part, check_seconds
+from ..checks import check_part, check_wait
 from ..status import Code
 
 __all__ = [
@@ -114,7 +114,7 @@ class Trickle:
     interval: float = 1.0
 
     def __post_init__(self) -> None:
-        check_seconds("interval", self.interval)
+        check_wait("interval", self.interval)
 
     async def answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
@@ -142,7 +142,7 @@ class Delay:
     seconds: float = 1.0
 
     def __post_init__(self) -> None:
-        check_seconds("seconds", self.seconds)
+        check_wait("seconds", self.seconds)
 
     async def answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
         await asyncio.sleep(self.seconds)

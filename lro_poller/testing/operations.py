@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..checks import check_whole
+from ..checks import check_wait, check_whole
 from ..counting import counted
 from ..status import Code
 from .faults import FAULTS, Fault
@@ -43,10 +43,8 @@ class Script:
     faults: Sequence[Fault | None] = ()
 
     def __post_init__(self) -> None:
-        if self.duration is not None and not (
-            isinstance(self.duration, int | float) and 0 <= self.duration < float("inf")
-        ):
-            raise ValueError(f"duration must be a number of seconds, 0 or more, or None, not {self.duration!r}")
+        if self.duration is not None:
+            check_wait("duration", self.duration)
         if self.polls is not None:
             check_whole("polls", self.polls, 0)
         _check_object("response", self.response)
@@ -112,8 +110,7 @@ class Chance:
             share = getattr(self, name)
             if not isinstance(share, int | float) or not 0 <= share <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, not {share!r}")
-        if not isinstance(self.duration, int | float) or not 0 <= self.duration < float("inf"):
-            raise ValueError(f"duration must be a number of seconds, 0 or more, not {self.duration!r}")
+        check_wait("duration", self.duration)
 
     def draw(self, dice: random.Random) -> Script:
         """One script."""

@@ -154,7 +154,7 @@ class AiohttpTransport:
 
     def _is_of_the_proxy(self, error: aiohttp.ClientConnectorError) -> bool:
         """Whether it is about the connection to the proxy, and not about what its tunnel leads to."""
-        return self._proxy is not None and (error.host, error.port) == (self._proxy.host, self._proxy.port)
+        return self._proxy is not None and (error.host, error.port) == (self._proxy.raw_host, self._proxy.port)
 
 
 def _system_error(error: Exception) -> Exception | None:

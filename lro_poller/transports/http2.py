@@ -233,8 +233,7 @@ async def _look_up(host: str, port: int) -> Sequence[aiohappyeyeballs.AddrInfoTy
 
 async def _close(connections: Sequence[Connection]) -> None:
     for connection in connections:
-        connection.left = True
-        connection.close()
+        connection.leave()
     try:
         for connection in connections:
             await asyncio.shield(connection.closed)

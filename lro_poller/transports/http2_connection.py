@@ -71,6 +71,7 @@ class Connection(asyncio.Protocol):
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.closed: asyncio.Future[None] = self._loop.create_future()
         self.left = False
+        self._origin = origin
         self._session = Session(origin)
         self._lost = Failure(Fault.UNREACHABLE, f"{origin} ended the connection")
         self._line: dict[_Request, None] = {}  # those without a stream, in the order in which they came
@@ -120,6 +121,11 @@ class Connection(asyncio.Protocol):
                 self._leave_if_useless()
             if self._open.pop(request.stream, None) is not None:
                 self._give_up(request)
+
+    def leave(self) -> None:
+        """Closes it for whoever has opened it: what is under way fails, and is not for another connection."""
+        self.left, self._lost = True, Failure(Fault.UNREACHABLE, f"the transport to {self._origin} is closed")
+        self.close()
 
     def close(self) -> None:
         """Takes leave of the server; what is under way fails."""

@@ -83,6 +83,8 @@ def test_get_in_text(served: Emulator, script: dict[str, Any] | None, status: in
         (["wait", "operations/a", "--scope", "https://www.googleapis.com/auth/calendar"], "does not allow"),
         (["--verbose", "wait", "operations/a"], "options of a command come after it: lro-poller wait --verbose"),
         (["wait", "operations/a", "--deadline", "5", "operations/b"], "names belong together"),
+        (["wait", "operations/a", "--deadline", "5", "-"], "names belong together"),
+        (["--anonymous", "--bogus", "wait", "operations/a"], "come after it: lro-poller wait --anonymous …"),
         (["wait", "operations/a", "--anon"], "unrecognized arguments: --anon (did you mean --anonymous?)"),
         (["wait", "operations/a", "--deadlin=5"], "lro-poller wait: error: unrecognized arguments: --deadlin=5 (did"),
         (["get", "operations/a", "operations/b"], "lro-poller get: error: unrecognized arguments: operations/b\n"),

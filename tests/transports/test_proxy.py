@@ -147,7 +147,9 @@ async def test_a_proxy_that_refuses_is_told_from_the_service(
 
 
 @pytest.mark.behaviour("B16", "B26")
-@pytest.mark.parametrize("host", ["127.0.0.1:1", "nowhere.invalid:3128"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:1", "nowhere.invalid:3128", "b\u00fccher.invalid:3128", "xn--bcher-kva.invalid:3128"]
+)
 async def test_a_proxy_that_cannot_be_reached_ends_no_wait_and_its_password_is_not_shown(
     monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
@@ -238,7 +240,7 @@ async def test_a_proxy_whose_certificate_is_not_trusted_ends_no_wait(
         monkeypatch.setenv("HTTPS_PROXY", f"https://user:ya29.SECRET@127.0.0.1:{port}")
         transport = AiohttpTransport(str(SERVICE), proxy_from_environment=True)
         async with make_poller(str(SERVICE), transport=transport, max_poll_failures=1) as poller:
-            with pytest.raises(PollError, match="the proxy cannot be reached: .*CERTIFICATE_VERIFY_FAILED") as caught:
+            with pytest.raises(PollError, match=r"the proxy cannot be reached: .*CERTIFICATE_VERIFY_FAILED") as caught:
                 await poller.submit("operations/a", deadline=600)
             assert poller.stats().polls == 2
         assert leaks(caught.value, "ya29.SECRET") == []

@@ -1,0 +1,59 @@
+"""Turns: taken when they come, by a clock of any kind."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+
+from lro_poller import WORKSPACE_EVENTS, Budget
+from lro_poller.auth import Authorizer
+from lro_poller.engine.budget import Claimant
+from lro_poller.sender import Sender
+from lro_poller.turns import Turns
+
+from .scripted import Scripted, done
+
+ORIGIN = WORKSPACE_EVENTS.origin
+
+
+class Counting(Budget):
+    """A budget that is asked so many times and no more."""
+
+    asked = 0
+
+    def admit(self, now: float, who: Claimant) -> bool:
+        self.asked += 1
+        assert self.asked < 10, "asked over and over"
+        return super().admit(now, who)
+
+
+class Poller:
+    """Who takes turns, and has nothing else to do."""
+
+    in_flight = 0
+
+    def __init__(self) -> None:
+        self.home: object = asyncio.get_running_loop()
+
+    def nudge(self) -> None:
+        """It waits for its turn anyway."""
+
+    def is_over(self) -> bool:
+        return False
+
+
+@pytest.mark.behaviour("B23", "B28")
+async def test_a_turn_with_a_new_token_is_taken_when_it_comes_whatever_the_clock_rounds_to() -> None:
+    loop = asyncio.get_running_loop()
+    for number in range(200):
+        await asyncio.sleep(1.000123 + number / 1e4)
+        budget, poller = Counting(max_rate=1.0), Poller()
+        budget.join(poller)
+        authorizer = Authorizer(AnonymousCredentials(), ORIGIN)
+        sender = Sender(WORKSPACE_EVENTS, ORIGIN, Scripted(lambda name, attempt: done()), authorizer, 30.0)
+        began = loop.time()
+        assert budget.admit(began, poller)
+        assert await Turns(sender, budget, poller).take_with_a_new_token() is None
+        assert loop.time() - began == pytest.approx(1.0, abs=0.2)
