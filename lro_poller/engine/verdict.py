@@ -9,7 +9,6 @@ Sources: AIP-151 (operations), AIP-193 (errors), AIP-194 (what may be retried), 
 
 from __future__ import annotations
 
-import email.utils
 import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -171,9 +170,13 @@ def _bounded(seconds: float | None) -> float:
 
 def _date(value: str | None) -> float | None:
     """Seconds since 1970 of an HTTP date; None where it is none."""
-    parsed = None if value is None else email.utils.parsedate_tz(value)
+    if value is None:
+        return None
+    from email.utils import mktime_tz, parsedate_tz  # few services write dates, and it takes milliseconds to import
+
+    parsed = parsedate_tz(value)
     try:
-        return None if parsed is None else float(email.utils.mktime_tz(parsed))
+        return None if parsed is None else float(mktime_tz(parsed))
     except (ValueError, OverflowError):
         return None
 
