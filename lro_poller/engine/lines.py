@@ -124,6 +124,7 @@ class Lines(Generic[T, K]):
         if not self._lines:
             for places in self._levels[: self._highest + 1]:
                 places.clear()
+            self._highest = 0
 
     def most_worth(self, now: float) -> T:
         """Whose poll is worth most; somebody has to stand in line."""
