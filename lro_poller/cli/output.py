@@ -71,11 +71,15 @@ def say(text: str) -> None:
 
 
 def finish() -> None:
-    """Flushes standard output; Python's own attempt at the end of the process would end in a traceback.
+    """Flushes both; Python's own attempt at the end of the process would end in a traceback, or in a status of its own.
 
     Raises:
-        Complaint: it cannot be written.
+        Complaint: standard output cannot be written.
     """
+    try:
+        sys.stderr.flush()  # a progress bar may have left something that a terminal which is gone does not take
+    except OSError:
+        _discard(sys.stderr)
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

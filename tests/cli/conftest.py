@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from lro_poller.testing import Emulator
+
+os.environ.pop(
+    "PYTHONUNBUFFERED", None
+)  # commands buffer what they write, as they do elsewhere, whoever runs the tests
 
 
 @pytest.fixture
