@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 __all__ = [
     "check_credentials",
+    "check_finite",
     "check_function",
     "check_part",
     "check_rate",
@@ -32,6 +33,18 @@ def check_seconds(what: str, value: float) -> float:
         ValueError: it is no number above zero.
     """
     return _above_zero(what, "seconds", value)
+
+
+def check_finite(what: str, value: float) -> float:
+    """Returns a span of time that ends.
+
+    Raises:
+        ValueError: it is no finite number above zero.
+    """
+    seconds = check_seconds(what, value)
+    if seconds == math.inf:
+        raise ValueError(f"{what} must be finite")
+    return seconds
 
 
 def check_wait(what: str, value: float) -> float:
@@ -99,7 +112,7 @@ def check_function(what: str, value: T) -> T:
     if not callable(function):
         raise TypeError(f"{what} must be a function, not {value!r}")
     called = None if isinstance(value, type) else getattr(value, "__call__", None)  # noqa: B004 - an object may have an async one
-    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(called):
+    if any(map(inspect.iscoroutinefunction, (value, called))) or any(map(inspect.isasyncgenfunction, (value, called))):
         raise TypeError(f"{what} must be a plain function, for nobody would await {value!r}")
     return value
 

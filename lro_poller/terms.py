@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
-from .checks import check_function, check_seconds, check_text
+from .checks import check_finite, check_function, check_seconds, check_text
 from .decoding import Decoder, Decoding, decoding_of
 from .engine.cadence import BackoffFactory, check_backoff
 from .engine.forecast import Hints
@@ -88,7 +88,7 @@ def make_terms(
         backoff=defaults.backoff if backoff is None else check_backoff(backoff),
         decoding=decoding_of(decode),
         kind=defaults.kind if kind is None else kind,
-        expected=None if expected is None else _finite("expected", expected),
+        expected=None if expected is None else check_finite("expected", expected),
         progress=defaults.progress if progress is None else check_function("progress", progress),
     )
 
@@ -128,10 +128,3 @@ def _total(progress: Progress | None) -> Callable[[Operation, float], float | No
 def _same(given: float, checked: float) -> float:
     """`given` itself where it is a number as good as `checked`, or each of a million waits would have one of its own."""
     return given if type(given) is int and given == checked else checked
-
-
-def _finite(what: str, value: float) -> float:
-    seconds = check_seconds(what, value)
-    if seconds == math.inf:
-        raise ValueError(f"{what} must be finite")
-    return seconds

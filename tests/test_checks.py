@@ -176,7 +176,7 @@ def test_allowing_plain_http_is_a_choice_of_two() -> None:
 
 @pytest.mark.parametrize("make", [asyncio.sleep, async_generator])
 def test_waits_that_would_have_to_be_awaited_are_refused(make: Any) -> None:
-    with pytest.raises(TypeError, match="backoff must be a function that makes a wait generator"):
+    with pytest.raises(TypeError, match="backoff must be a plain function"):
         OperationPoller(backoff=make)
 
 

@@ -7,13 +7,13 @@ question, answered in `retry`.
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
 
 import msgspec
 
+from ..checks import check_function
 from ..errors import BackoffError
 from ..operation import Operation
 from .forecast import Forecast
@@ -109,14 +109,12 @@ def check_backoff(factory: BackoffFactory | None) -> BackoffFactory | None:
     """
     if factory is None:
         return None
-    function: Any = factory
-    is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-    if is_async or not callable(function):
+    if not callable(factory):
         raise TypeError(
             f"backoff must be a function that makes a wait generator, such as backoff.expo or "
             f"functools.partial(backoff.expo, max_value=20), not {factory!r}"
         )
-    return factory
+    return check_function("backoff", factory)
 
 
 def jittered(wait: float, random: float) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ..checks import check_text
+from ..checks import check_text, check_wait
 from ..counting import counted
 from .durations import Durations, Followed
 from .forecast import PLAIN, Forecast, by_survival, place_of
@@ -187,8 +187,7 @@ class History:
             TypeError: the key is no text.
         """
         check_text("a kind's key", key)
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
-            raise ValueError(f"a duration is a finite number of seconds, 0 or more, not {seconds!r}")
+        check_wait("a duration", seconds)
         self.kind(key).add(seconds)
 
     def save(self) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..checks import check_function, check_seconds, check_whole
+from ..checks import check_finite, check_function, check_whole
 from ..names import NamePattern
 from ..operation import Operation
 from ..origin import check_origin
@@ -28,8 +27,7 @@ class Quota:
 
     def __post_init__(self) -> None:
         check_whole("polls of a Quota", self.polls, 1)
-        if check_seconds("seconds of a Quota", self.seconds) == math.inf:
-            raise ValueError("seconds of a Quota must be finite")
+        check_finite("seconds of a Quota", self.seconds)
 
 
 _WORD = r"\w[\w.-]*"
