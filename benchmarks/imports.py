@@ -2,11 +2,13 @@
 
 `python -m benchmarks.imports`: `import lro_poller` and `lro-poller --version`, against the
 clients that one would use in its place. Each in a new process, from warm files, beside an
-interpreter that imports nothing.
+interpreter that imports nothing. All are compiled before, as pip does when it installs.
 """
 
 from __future__ import annotations
 
+import compileall
+import importlib.util
 import json
 import resource
 import sys
@@ -44,9 +46,21 @@ print(json.dumps({{"ms": took * 1e3, "cpu_ms": cpu * 1e3, "pages": pages, "modul
 def main() -> None:
     """Runs it, prints the table and keeps the figures."""
     options = parse_options("imports", __doc__)
+    _compile()
     taken = in_turn([*_IMPORTS, _COMMAND], options.rounds_or(5), _measure, title="imports")
     _print(taken)
     publish("imports", taken, list(_targets(taken)), keep=not options.quick)
+
+
+def _compile() -> None:
+    """Compiles this package, which pip has not where it is installed from a clone in place.
+
+    Python itself does so at the first import, unless it is told by PYTHONDONTWRITEBYTECODE to write nothing down.
+    """
+    package = importlib.util.find_spec("lro_poller")
+    assert package is not None
+    for folder in package.submodule_search_locations or ():
+        compileall.compile_dir(folder, quiet=1)
 
 
 def _measure(case: str) -> Figures:
