@@ -46,6 +46,7 @@ _OAUTH_ERRORS = (
     "invalid_request",
 )
 _NOT_REFRESHABLE = "do not contain the necessary fields"  # in google-auth's words, of a token without a refresh_token
+_LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)  # of files that hold a token
 _REFRESH_TIMEOUT = 30  # seconds for one request to a token server; google-auth's own default is 120
 
 
@@ -191,12 +192,9 @@ class Authorizer:
         credentials = self._credentials
         try:
             await in_daemon_thread(lambda: credentials.refresh(_request()))
-        except google.auth.exceptions.GoogleAuthError as error:
-            transient = error.retryable or isinstance(error, google.auth.exceptions.TransportError)
-            what = f"refreshing {self._kind} failed: {type(error).__name__}{_oauth_error(error)}"
-            return NoReply(Fault.UNAUTHORIZED, what) if transient else CredentialsError(what)
         except Exception as error:
-            return CredentialsError(f"refreshing {self._kind} failed: {type(error).__name__}")
+            what = f"refreshing {self._kind} failed: {type(error).__name__}{_oauth_error(error)}"
+            return NoReply(Fault.UNAUTHORIZED, what) if _passes(error) else CredentialsError(what)
         if credentials.token == self._rejected:
             return CredentialsError(f"{self._kind} gave the same token that was refused with 401")
         return None
@@ -207,8 +205,20 @@ class Authorizer:
         self._rests_until = self._loop.time() + retry_wait(max(self._failures, 1), 0.0)
 
 
+def _passes(error: Exception) -> bool:
+    """Whether the next refresh may go well."""
+    match error:
+        case google.auth.exceptions.TransportError():
+            return True
+        case google.auth.exceptions.GoogleAuthError():
+            return bool(error.retryable)
+    return isinstance(error, OSError) and not isinstance(error, _LASTING)
+
+
 def _oauth_error(error: Exception) -> str:
     """What a token server said, where it is one of the words of RFC 6749, section 5.2; its own text is not quoted."""
+    if not isinstance(error, google.auth.exceptions.GoogleAuthError):
+        return ""
     if _NOT_REFRESHABLE in str(error):
         return " (it is a token alone, which is wrong or has expired: supply credentials that can be refreshed)"
     word = next((word for word in _OAUTH_ERRORS if word in str(error)), None)

@@ -10,45 +10,59 @@ import functools
 import json
 import os
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import google.auth
 import google.auth.environment_vars
 import google.auth.exceptions
 from google.auth.credentials import with_scopes_if_required
 
 from .errors import CredentialsError
+from .threads import in_daemon_thread
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
-__all__ = ["load_default", "scoped"]
+__all__ = ["load_default", "load_file", "scoped"]
+
+_WAYS = (
+    "Supply them in one of these ways: run 'gcloud auth application-default login'; set "
+    "GOOGLE_APPLICATION_CREDENTIALS to the path of a key or configuration file; run where a service account is "
+    "attached; or pass credentials=… (for an emulator: google.auth.credentials.AnonymousCredentials())"
+)
 
 
-async def load_default(scopes: tuple[str, ...], file: str | None = None, *, ways: str | None = None) -> Credentials:
-    """Application default credentials, or those of a file, looked for in a thread.
+async def load_default(scopes: tuple[str, ...], *, ways: str = _WAYS) -> Credentials:
+    """Application default credentials, looked for in a thread: a metadata server that hangs must not hold up anybody.
 
     Args:
         scopes: OAuth scopes, for credentials of a kind that needs them.
-        file: The path of a key or configuration file; None for application default credentials.
-        ways: How to supply credentials, for the message when there are none; in Python's words unless given.
+        ways: How to supply credentials, for the message when there are none.
 
     Raises:
-        CredentialsError: there are none; the message lists the ways to supply them. Or the file is of no use.
+        CredentialsError: there are none; the message lists the ways to supply them.
     """
     try:
-        if file is not None:
-            return await _in_thread(functools.partial(_load_file, file, scopes))  # type: ignore[no-any-return]
-        credentials, _ = await _in_thread(functools.partial(google.auth.default, scopes=scopes))
+        credentials, _ = await in_daemon_thread(functools.partial(google.auth.default, scopes=scopes))
     except Exception as error:  # a malformed file makes google-auth raise anything
-        raise CredentialsError(_complaint(error, file, _WAYS if ways is None else ways)) from error
-    return credentials  # type: ignore[no-any-return]
+        raise CredentialsError(_complaint(error, ways)) from error
+    return credentials
 
 
-def _load_file(file: str, scopes: tuple[str, ...]) -> Any:
+async def load_file(file: str, scopes: tuple[str, ...]) -> Credentials:
+    """The credentials of a key or configuration file.
+
+    Raises:
+        CredentialsError: it is of no use; the message says why.
+    """
+    try:
+        return await in_daemon_thread(functools.partial(_read_file, file, scopes))
+    except Exception as error:
+        raise CredentialsError(f"the credentials file {file!r} cannot be used: {_reason(error)}") from error
+
+
+def _read_file(file: str, scopes: tuple[str, ...]) -> Any:
     if not isinstance(json.loads(Path(file).read_text(encoding="utf-8")), dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - the type of what is in a file, not of an argument
     with warnings.catch_warnings():
@@ -62,16 +76,7 @@ def scoped(credentials: Credentials, scopes: tuple[str, ...]) -> Credentials:
     return with_scopes_if_required(credentials, scopes)  # type: ignore[no-any-return]
 
 
-_WAYS = (
-    "Supply them in one of these ways: run 'gcloud auth application-default login'; set "
-    "GOOGLE_APPLICATION_CREDENTIALS to the path of a key or configuration file; run where a service account is "
-    "attached; or pass credentials=… (for an emulator: google.auth.credentials.AnonymousCredentials())"
-)
-
-
-def _complaint(error: Exception, file: str | None, ways: str) -> str:
-    if file is not None:
-        return f"the credentials file {file!r} cannot be used: {_reason(error)}"
+def _complaint(error: Exception, ways: str) -> str:
     named = os.environ.get(google.auth.environment_vars.CREDENTIALS)
     if named:
         return f"GOOGLE_APPLICATION_CREDENTIALS names {named!r}, which cannot be used: {_reason(error)}"
@@ -92,8 +97,3 @@ def _reason(error: Exception) -> str:
         case google.auth.exceptions.GoogleAuthError() | ValueError() if error.args:
             return str(error.args[0]).partition("\n")[0].rstrip(".")
     return f"it is malformed ({type(error).__name__})"
-
-
-async def _in_thread(function: Callable[[], Any]) -> Any:
-    # Abandoned when cancelled: a metadata server that hangs must not hold up anybody.
-    return await anyio.to_thread.run_sync(function, abandon_on_cancel=True)

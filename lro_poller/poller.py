@@ -171,7 +171,7 @@ class OperationPoller:
             asyncio.get_running_loop()
         except RuntimeError:
             raise RuntimeError("OperationPoller needs asyncio; this is another event loop") from None
-        # What only an open poller needs is loaded here, google.auth and anyio with it: importing stays cheap.
+        # What only an open poller needs is loaded here, google.auth with it: importing stays cheap.
         from .auth import Authorizer
         from .credentials import load_default, scoped
         from .runner import Runner

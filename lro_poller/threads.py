@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -17,7 +18,10 @@ async def in_daemon_thread(function: Callable[[], T]) -> T:
     """Runs `function` in a thread of its own, and returns what it returns or raises what it raises.
 
     Cancelling abandons the thread, and so does the end of the process: the threads of executors
-    and of anyio are joined at exit, and a token server that hangs would hold that up.
+    and of anyio are joined at exit, and a server that hangs would hold that up.
+
+    Raises:
+        OSError: no thread can be started now.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
@@ -36,5 +40,8 @@ async def in_daemon_thread(function: Callable[[], T]) -> T:
         else:
             deliver(lambda: answer.set_result(result))
 
-    threading.Thread(target=work, name="lro-poller thread", daemon=True).start()
+    try:
+        threading.Thread(target=work, name="lro-poller thread", daemon=True).start()
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, str(error)) from error
     return await answer

@@ -108,21 +108,71 @@ def test_an_answer_that_comes_when_the_loop_is_closed_is_dropped(fails: bool) ->
     assert not threads[0].is_alive()
 
 
-@pytest.mark.behaviour("B21", "B28")
-def test_a_process_ends_while_a_thread_hangs() -> None:
-    script = """
-import asyncio, threading
-from lro_poller.threads import in_daemon_thread
-async def main():
-    try:
-        async with asyncio.timeout(0.1):
-            await in_daemon_thread(threading.Event().wait)
-    except TimeoutError:
-        print("left")
-asyncio.run(main())
+_HANG = """
+import asyncio, socket, ssl, threading
+import google.auth
+from google.auth.credentials import AnonymousCredentials, Credentials
+from lro_poller import OperationPoller, PollTimeout
+
+def hang(*args, **options):
+    threading.Event().wait()
+
+class Hanging(Credentials):
+    refresh = hang
+
+async def wait(endpoint, **options):
+    async with OperationPoller(endpoint=endpoint, **options) as poller:
+        await poller.submit("operations/a", deadline=0.1)
+
+async def hang_in_a_refresh():
+    await wait("http://127.0.0.1:1", credentials=Hanging())
+
+async def hang_in_the_search_for_credentials():
+    google.auth.default = hang
+    async with asyncio.timeout(0.1):
+        await wait("http://127.0.0.1:1")
+
+async def hang_in_looking_up_a_host():
+    socket.getaddrinfo = hang
+    await wait("https://nowhere.invalid", credentials=AnonymousCredentials())
+
+async def hang_in_looking_up_a_host_for_http2():
+    from lro_poller.transports.http2 import Http2Transport
+    socket.getaddrinfo = hang
+    transport = Http2Transport("https://nowhere.invalid")
+    await wait("https://nowhere.invalid", credentials=AnonymousCredentials(), transport=transport)
+
+try:
+    asyncio.run({}())
+except TimeoutError:
+    print("left")
 """
+
+
+@pytest.mark.behaviour("B21", "B28")
+@pytest.mark.parametrize(
+    "what",
+    [
+        "hang_in_a_refresh",
+        "hang_in_the_search_for_credentials",
+        "hang_in_looking_up_a_host",
+        "hang_in_looking_up_a_host_for_http2",
+    ],
+)
+def test_what_hangs_holds_up_no_exit(what: str) -> None:
+    script = _HANG.replace("{}", what)
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
     assert (ended.stdout, ended.stderr) == ("left\n", "")
+
+
+@pytest.mark.behaviour("B16", "B28")
+async def test_that_no_thread_can_be_started_is_trouble_that_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(OSError, match="can't start new thread"):
+        await in_daemon_thread(lambda: None)
 
 
 @pytest.mark.behaviour("B19", "B21")

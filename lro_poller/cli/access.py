@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ..credentials import load_default
+from ..credentials import load_default, load_file
 from ..errors import CredentialsError
 from ..origin import check_origin
 from ..poller import OperationPoller
@@ -65,4 +65,6 @@ async def _credentials(options: argparse.Namespace, scopes: tuple[str, ...]) -> 
         from google.auth.credentials import AnonymousCredentials
 
         return AnonymousCredentials()
-    return await load_default(scopes, options.credentials_file, ways=_WAYS)
+    if options.credentials_file is not None:
+        return await load_file(options.credentials_file, scopes)
+    return await load_default(scopes, ways=_WAYS)

@@ -10,9 +10,7 @@ import argparse
 import contextlib
 import io
 import logging
-import os
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -24,15 +22,8 @@ __all__ = ["main", "process"]
 
 
 def process() -> NoReturn:
-    """Runs `main` as the whole process, and ends it.
-
-    A token server that hangs keeps a thread, which Python would wait for at its end: half a
-    minute in which Ctrl-C seems not to work.
-    """
-    status = main()
-    if threading.active_count() > 1:
-        os._exit(status)  # what was written is flushed
-    sys.exit(status)
+    """Runs `main` as the whole process, and ends it."""
+    sys.exit(main())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

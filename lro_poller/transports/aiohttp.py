@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from ..version import __version__
 from ..wire import MAX_BODY, Fault, NoReply, Reply
+from .addresses import look_up
 from .proxy import proxy_of_environment
 
 if TYPE_CHECKING:
@@ -39,6 +41,21 @@ class _Exchanges(ResponseHandler):
 
     def is_connected(self) -> bool:
         return super().is_connected() and not self.should_close
+
+
+class _Resolver(AbstractResolver):
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host, host=address[0], port=address[1], family=kind, proto=proto, flags=socket.AI_NUMERICHOST
+            )
+            for kind, _, proto, _, address in await look_up(host, port, family)
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
 
 class AiohttpTransport:
@@ -105,7 +122,7 @@ class AiohttpTransport:
             await session.close()
 
     def _open(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE, ssl=self._ssl)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE, ssl=self._ssl, resolver=_Resolver())
         # No public way leads there; a test has a server that says too much.
         connector._factory = functools.partial(cast("type[ResponseHandler]", _Exchanges), loop=connector._loop)
         self._session = aiohttp.ClientSession(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ipaddress
 import re
 import socket
 import ssl
@@ -25,6 +24,7 @@ except ModuleNotFoundError as error:
 from ..origin import check_origin
 from ..version import __version__
 from ..wire import MAX_BODY, Fault, NoReply, Reply
+from .addresses import look_up
 from .http2_connection import Connection, NoExchange
 from .http2_fields import encode_fields
 from .http2_session import USUAL_LIMIT, Exchange, Failure
@@ -198,7 +198,7 @@ class Http2Transport:
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
-        addresses = await _look_up(self._host, self._port)
+        addresses = await look_up(self._host, self._port)
         sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS, interleave=1)
         transport, connection = await loop.create_connection(
             functools.partial(Connection, self._origin),
@@ -220,15 +220,6 @@ class Http2Transport:
     def _check_protocol(self, transport: asyncio.Transport) -> None:
         if transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
             raise NoExchange(_no_http2(self._origin), repeatable=False)
-
-
-async def _look_up(host: str, port: int) -> Sequence[aiohappyeyeballs.AddrInfoType]:
-    """The addresses of a host; an address as such needs no thread."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
 
 
 async def _close(connections: Sequence[Connection]) -> None:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from lro_poller import CredentialsError
-from lro_poller.credentials import load_default
+from lro_poller.credentials import load_default, load_file
 from lro_poller.testing import Emulator
 
 from .process import lro
@@ -124,7 +124,7 @@ def gcloud_user(tmp_path: Path) -> str:
 
 async def test_only_the_loaders_own_warning_is_silenced(gcloud_user: str) -> None:
     with pytest.warns(UserWarning, match="authenticated using end user credentials") as caught:
-        await load_default(SCOPES, gcloud_user)
+        await load_file(gcloud_user, SCOPES)
     assert [one.category for one in caught] == [UserWarning]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gzip
 import logging
@@ -170,10 +169,10 @@ async def test_a_refused_connection_is_named_and_survived(kind: str, contexts: C
 async def test_a_host_that_cannot_be_looked_up_is_named(
     kind: str, contexts: Contexts, monkeypatch: pytest.MonkeyPatch, code: int, fault: Fault
 ) -> None:
-    async def look_up(*args: Any, **options: Any) -> Any:
+    def look_up(*args: Any, **options: Any) -> Any:
         raise socket.gaierror(code, "said the resolver")
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
     async with contextlib.aclosing(open_transport(kind, "https://nowhere.invalid", contexts)) as transport:
         with pytest.raises(NoReply, match=r"the host of https://nowhere\.invalid") as caught:
             await transport.send("GET", "/v1/operations/a", {})
