@@ -17,17 +17,19 @@ class Completions:
 
     def __init__(self, futures: Iterable[OperationFuture[Any]]) -> None:
         self._done: asyncio.Queue[OperationFuture[Any]] = asyncio.Queue()
-        self._futures = list(futures)
-        self._left = len(self._futures)
+        self._put = self._done.put_nowait  # one method for all
+        self._times: dict[OperationFuture[Any], int] = {}  # those that have not come yet, and how often each is to come
+        self._left = 0  # less those that a reader waits for
         context = contextvars.copy_context()
-        for future in self._futures:
-            future.add_done_callback(self._done.put_nowait, context=context)
+        for future in futures:
+            self._times[future] = self._times.get(future, 0) + 1
+            self._left += 1
+            future.add_done_callback(self._put, context=context)
 
     def __del__(self) -> None:
         """Whoever waits again and again for the same futures, a second at a time, must leave nothing on them."""
-        if self._left:
-            for future in self._futures:
-                future.remove_done_callback(self._done.put_nowait)
+        for future in self._times:
+            future.remove_done_callback(self._put)
 
     def __aiter__(self) -> Completions:
         return self
@@ -37,10 +39,14 @@ class Completions:
             raise StopAsyncIteration
         self._left -= 1  # before it is there: another reader may ask meanwhile
         try:
-            return await self._done.get()
+            future = await self._done.get()
         except asyncio.CancelledError:
             self._left += 1
             raise
+        self._times[future] -= 1
+        if not self._times[future]:
+            del self._times[future]  # what it came to is not kept any longer than its reader keeps it
+        return future
 
 
 async def settled(futures: Iterable[OperationFuture[Any]]) -> None:

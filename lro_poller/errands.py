@@ -50,7 +50,7 @@ class Errands:
         Raises:
             PollError: it failed, for whatever reason.
         """
-        return await self._run(Errand.once(name, self._loop.time()))
+        return await self._run(Errand.start(name, self._loop.time()))
 
     async def cancel(self, name: str) -> None:
         """Asks the service to cancel an operation, in its turn; who waits for it is told soon.
@@ -58,7 +58,7 @@ class Errands:
         Raises:
             PollError: the request failed, for whatever reason.
         """
-        await self._run(Cancellation.once(name, self._loop.time()))
+        await self._run(Cancellation.start(name, self._loop.time()))
         self._cancelled(name)
 
     def cancel_unattended(self, name: str) -> None:
@@ -115,11 +115,11 @@ class _Once:
         raise AssertionError("it has no deadline")
 
     def _see(self, operation: Operation) -> None:
-        if not self.answer.done():
-            self.answer.set_result(operation)
+        raise AssertionError("that it runs is an answer")
 
     def _finish(self, operation: Operation, now: float) -> None:
-        self._see(operation)
+        if not self.answer.done():
+            self.answer.set_result(operation)
 
     def _fail(self, error: LroError, now: float) -> None:
         if not self.answer.done():

@@ -81,9 +81,10 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
     at_deadline: AtDeadline = "leave"
     ended: float | None = None
     _state: _State = "pending"
+    _postponed: bool = False  # whether its deadline has come, and it waits on for what comes of the cancellation
     _ended_host: Host | None = None  # while it is pending its tracker leads there, out of the collector's sight
     _result: Any = None
-    _audience: list[_Hearer] | None = None
+    _audience: dict[_Hearer, None] | None = None  # in the order in which they came
 
     def __repr__(self) -> str:
         state = _how_it_failed(self._result) if self._failed else self._state
@@ -222,10 +223,10 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
 
     def remove_done_callback(self, callback: Callable[[OperationFuture[T_co]], object]) -> int:
         """Removes every `callback` that was added; returns how many there were."""
-        audience = self._audience or []
+        audience = self._audience or {}
         gone = [one for one in audience if isinstance(one, _Callback) and one.function == callback]
         for one in gone:
-            audience.remove(one)
+            del audience[one]
         return len(gone)
 
     def __await__(self) -> Generator[Any, None, T_co]:
@@ -283,7 +284,7 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
 
     def _postpone(self, until: float) -> None:
         """Waiting ends later."""
-        self._span = until - self.submitted
+        self._span, self._postponed = until - self.submitted, True
 
     def _see(self, operation: Operation) -> None:
         """A poll found the operation running."""
@@ -302,7 +303,7 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
                 case _Callback():
                     self._call_soon(one)
                 case Updates():
-                    self._tracker.watchers -= 1
+                    self._tracker.streams -= 1
                     one._finish(self._tracker.operation)
                 case _ if not one.done():
                     one.set_result(None)
@@ -310,16 +311,13 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
     def _admit(self, one: _Hearer) -> None:
         """`one` hears of the end too, in turn."""
         if self._audience is None:
-            self._audience = [one]
+            self._audience = {one: None}
         else:
-            self._audience.append(one)
+            self._audience[one] = None
 
     def _dismiss(self, one: _Hearer) -> bool:
         """`one` hears of nothing any more; False where it did not anyway."""
-        if self._audience is None or one not in self._audience:
-            return False
-        self._audience.remove(one)
-        return True
+        return self._audience is not None and self._audience.pop(one, one) is None
 
     @property
     def _failed(self) -> bool:
@@ -411,7 +409,7 @@ class Updates:
             self._over = True
         else:
             future._admit(self)
-            future._tracker.watchers += 1
+            future._tracker.streams += 1
         return self
 
     async def __aexit__(
@@ -421,7 +419,7 @@ class Updates:
         self._wake()  # a reader in another task
         future = self._future
         if future._dismiss(self):
-            future._tracker.watchers -= 1
+            future._tracker.streams -= 1
 
     def __aiter__(self) -> Self:
         return self

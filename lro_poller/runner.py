@@ -21,7 +21,6 @@ from .engine.budget import Budget
 from .engine.cadence import Generated
 from .engine.crowd import Listener
 from .engine.deadlines import Deadlines
-from .engine.forecast import PLAIN, Hints, around
 from .engine.history import History
 from .engine.learning import Learner
 from .engine.planner import Planner, PollQueue, worth_after, worth_key
@@ -103,7 +102,7 @@ class Runner:
             tracker = self._trackers[submission.name] = self._tracker(submission, now)
         elif tracker.operation is None:
             tracker.operation = operation
-        _advise(tracker, terms, 0 if new else tracker.sightings)
+        self._advise(tracker, terms, 0 if new else tracker.sightings)
         future: OperationFuture[Any] = OperationFuture(tracker, terms.decoder(), now, terms.deadline, terms.at_deadline)
         tracker.join(future, self)
         if terms.deadline is not None:
@@ -122,8 +121,19 @@ class Runner:
         except BaseException as error:
             self._survive(tracker, error, now)
 
+    def _advise(self, tracker: Tracker, terms: Terms, before: int) -> None:
+        """Takes what a caller says of how to wait for an operation, unless another one who waits for it has said so.
+
+        Args:
+            before: How many polls found it running before this caller came.
+        """
+        if tracker.backoff is None and terms.backoff is not None:
+            tracker.backoff = Generated(terms.backoff, before)
+        if (hints := terms.hints()) is not None:
+            self._learner.advise(tracker, hints)
+
     def _tracker(self, submission: Submission, now: float) -> Tracker:
-        tracker = Tracker.start(submission.name, now, PLAIN)
+        tracker = Tracker.start(submission.name, now)
         if submission.age:
             tracker.began = now - submission.age
         tracker.learns = not submission.resumed
@@ -132,7 +142,7 @@ class Runner:
 
     def _finished(self, operation: Operation, terms: Terms, now: float) -> OperationFuture[Any]:
         """A future for an operation that needs no poll."""
-        tracker = Tracker.start(operation.name, now, PLAIN)
+        tracker = Tracker.start(operation.name, now)
         tracker.operation = operation
         tracker.on(Event.ABANDON)
         future: OperationFuture[Any] = OperationFuture(tracker, terms.decoder(), now, _ended_host=self)
@@ -245,12 +255,11 @@ class Runner:
         """The deadline of one who waits for `tracker` has passed."""
         assert isinstance(future, OperationFuture)  # errands have no deadline
         now = self.loop.time()
-        choice, future.at_deadline = future.at_deadline, "leave"
-        if choice != "leave":
+        if future.at_deadline != "leave" and not future._postponed:
             self.errands.cancel_unattended(tracker.name)
-        if choice == "cancel_and_wait":
-            tracker.postpone(future, now + self._cancel_grace)
-            return
+            if future.at_deadline == "cancel_and_wait":
+                tracker.postpone(future, now + self._cancel_grace)
+                return
         error = self._unfinished(PollTimeout, tracker, future, now)
         self.abandon(future)
         future._fail(error, now)
@@ -294,7 +303,7 @@ class Runner:
                 assert tracker.error is not None
                 enough = isinstance(verdict, Setback) and tracker.failures > 1
                 self._fail(tracker, _last_of(tracker.failures, tracker.error) if enough else tracker.error, now)
-        if tracker.watchers and isinstance(verdict, Running):
+        if tracker.streams and isinstance(verdict, Running):
             for who in tracker.audience():
                 who._see(verdict.operation)
 
@@ -379,21 +388,6 @@ class Runner:
         """The error that ends a wait whose operation may still run."""
         elapsed, token = now - who.submitted, self.token(tracker)
         return ending(tracker.name, tracker.operation, tracker.polls, elapsed, tracker.error, token)
-
-
-def _advise(tracker: Tracker, terms: Terms, before: int) -> None:
-    """Takes what a caller says of how to wait for an operation, unless another one who waits for it has said so.
-
-    Args:
-        before: How many polls found it running before this caller came.
-    """
-    if tracker.backoff is None and terms.backoff is not None:
-        tracker.backoff = Generated(terms.backoff, before)
-    if (said := terms.hints()) is not None:
-        known = Hints() if tracker.hints is None else tracker.hints
-        tracker.hints = known.or_else(said)
-        if known.expected is None and known.total is None and said.expected is not None:
-            tracker.forecast = around(said.expected)
 
 
 def _mishap(tracker: Tracker, error: BaseException) -> PollError:

@@ -7,6 +7,7 @@ import copy
 import gc
 import json
 import pickle
+import time
 from typing import Any
 
 import pytest
@@ -41,6 +42,23 @@ async def test_cancelling_the_future_stops_the_polling(emulator: Emulator, polle
     assert emulator.polls(name) == polls
     with pytest.raises(asyncio.CancelledError):
         await future
+
+
+@pytest.mark.behaviour("B20", "B24")
+async def test_that_thousands_stop_waiting_costs_in_proportion(emulator: Emulator, poller: OperationPoller) -> None:
+    future = poller.submit(emulator.add_operation(duration=None))
+
+    async def wait() -> None:
+        await future
+
+    tasks = [asyncio.create_task(wait()) for _ in range(30_000)]
+    await asyncio.sleep(1)
+    before = time.thread_time()
+    for task in reversed(tasks):
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert time.thread_time() - before < 4  # what is quadratic takes twice as long, and more on most machines
+    assert not future.done()
 
 
 @pytest.mark.behaviour("B8", "B19")
@@ -203,10 +221,10 @@ def test_a_stream_of_updates_is_read_in_its_own_loop(lro_emulator: Emulator) -> 
 async def test_an_operation_that_nobody_watches_any_more_is_not_shown(poller: OperationPoller) -> None:
     watched, other = poller.submit("operations/a"), poller.submit("operations/a")
     async with watched.updates() as stream:
-        assert watched._tracker.watchers == 1
+        assert watched._tracker.streams == 1
         watched.cancel()
         assert [operation async for operation in stream] == []
-    assert other._tracker.watchers == 0
+    assert other._tracker.streams == 0
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])

@@ -273,6 +273,25 @@ async def test_what_a_transport_or_a_caller_hands_in_and_leads_to_the_future_is_
 
 
 @pytest.mark.behaviour("B24")
+async def test_as_completed_keeps_nothing_that_has_come() -> None:
+    """A script that goes through a million results has them one at a time."""
+    last = "operations/9"
+
+    def answer(name: str, attempt: int) -> Reply:
+        return running() if name == last and attempt == 1 else done()
+
+    async with open_scripted(Scripted(answer)) as poller:
+        names = [f"operations/{number}" for number in range(10)] + ["operations/0"]
+        seen = []
+        async for future in poller.as_completed(names):
+            seen.append(weakref.ref(future))
+            name = future.name
+            del future
+            if name == last:
+                assert [one() for one in seen] == [None] * len(names)
+
+
+@pytest.mark.behaviour("B24")
 async def test_a_transport_that_holds_its_futures_is_freed_with_its_poller() -> None:
     async def run() -> weakref.ref[Holding]:
         transport = Holding(lambda name, attempt: done() if name == "operations/a" else running())

@@ -121,6 +121,14 @@ async def test_as_completed_yields_each_when_it_ends(emulator: Emulator, poller:
     assert ended == [names[1], names[2], names[0]]
 
 
+async def test_as_completed_yields_a_future_as_often_as_it_was_given(
+    emulator: Emulator, poller: OperationPoller
+) -> None:
+    one, other = poller.submit(emulator.add_operation(duration=9)), poller.submit(emulator.add_operation(duration=3))
+    ended = [future async for future in poller.as_completed([one, other, one])]
+    assert ended == [other, one, one]
+
+
 @pytest.mark.behaviour("B20")
 async def test_what_an_await_that_was_cancelled_leaves_pending_can_be_found_and_cancelled(
     emulator: Emulator, poller: OperationPoller
@@ -171,6 +179,15 @@ async def test_get_is_one_request(emulator: Emulator, poller: OperationPoller) -
     assert second.error.code is not None
     assert second.error.code_name == "DATA_LOSS"
     assert len(emulator.requests) == 2
+
+
+async def test_get_has_no_part_in_the_cadence(emulator: Emulator) -> None:
+    def draw() -> float:
+        raise AssertionError("nothing is waited for")
+
+    async with emulator.poller(random=draw) as poller:
+        assert not (await poller.get(emulator.add_operation(duration=None))).done
+        assert repr(poller.history) == "<History of 0 kinds>"
 
 
 async def test_get_tries_once(emulator: Emulator, poller: OperationPoller) -> None:

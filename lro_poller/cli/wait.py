@@ -39,18 +39,18 @@ def wait(options: argparse.Namespace) -> Exit:
 
 async def _wait(names: Sequence[str], options: argparse.Namespace) -> Exit:
     async with await make_poller(options) as poller:
-        futures = [poller.submit(name, deadline=options.deadline) for name in names]
-        untold = dict.fromkeys(futures)
-        tally = Tally(total=len(futures))
+        untold = dict.fromkeys(poller.submit(name, deadline=options.deadline) for name in names)
+        tally = Tally(total=len(untold))
         try:
             await _report(poller, untold, tally, options.format)
         except asyncio.CancelledError:
             _tell_what_goes_on(untold, options.format)
             raise
         except Complaint as complaint:
-            left = len(_give_up(untold))
+            _give_up(untold)
+            left = len(untold)
             raise Complaint(
-                f"{complaint.text}; {left} of {counted(len(futures), 'operation')} not reported", complaint.status
+                f"{complaint.text}; {left} of {counted(tally.total, 'operation')} not reported", complaint.status
             ) from complaint
     if tally.total > 1:
         say(tally.text())
@@ -59,26 +59,26 @@ async def _wait(names: Sequence[str], options: argparse.Namespace) -> Exit:
 
 async def _report(poller: OperationPoller, untold: dict[OperationFuture[Any], None], tally: Tally, form: str) -> None:
     """Reports each operation as it ends; `untold` keeps those that were not."""
-    futures = list(untold)
+    told = 0  # polls of those that were reported
 
     def polls() -> int:
-        return sum(future.polls for future in futures)
+        return told + sum(future.polls for future in untold)
 
     async with progress(tally, polls, bar=may_draw(form), every=_EVERY) as print_line:
         write: Callable[[str], None] = write_json if form == "json" else print_line
-        async for future in poller.as_completed(futures):
+        async for future in poller.as_completed(list(untold)):
             record = record_of(future)
             tally.add(record)
             write(record.json() if form == "json" else record.text())
             del untold[future]
+            told += future.polls
 
 
-def _give_up(futures: Iterable[OperationFuture[Any]]) -> list[str]:
-    """The names of those that were not reported; an outcome that came too late is looked at, or it would be logged."""
+def _give_up(futures: Iterable[OperationFuture[Any]]) -> None:
+    """Looks at the outcomes that came too late to be reported, or they would be logged."""
     for future in futures:
         if future.done():
             future.exception()
-    return [future.name for future in futures]
 
 
 def _tell_what_goes_on(untold: Iterable[OperationFuture[Any]], form: str) -> None:

@@ -32,6 +32,13 @@ class Learner:
         self._history = history
         self._service = service
 
+    def advise(self, tracker: Tracker, hints: Hints) -> None:
+        """Takes what a caller says of how long it takes, as far as nobody else who waits for it has said so before."""
+        known = Hints() if tracker.hints is None else tracker.hints
+        tracker.hints = known.or_else(hints)
+        if known.expected is None and known.total is None and hints.expected is not None:
+            tracker.forecast = around(hints.expected)
+
     def saw_running(self, tracker: Tracker) -> None:
         """It was just found running: from here on it goes by what is known now."""
         if tracker.kind is None:

@@ -143,7 +143,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         operation: As last read; None before the first reply.
         error: Why the last poll failed; None when it did not.
         line: Where it stands in the queue; None while it is not due, or goes before all others.
-        watchers: How many of its listeners want to see it running.
+        streams: How many streams of updates want to see it running.
         looked: When the last look before a deadline was last asked for.
         alarm: When its deadlines are seen to next, `math.inf` for never. Whoever it is set for may have left.
         owner: Who keeps it, as long as anybody waits for it.
@@ -172,7 +172,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     looked: float = -math.inf
     alarm: float = math.inf
     line: Line[Any, Any] | None = None
-    watchers: int = 0
+    streams: int = 0
     owner: Any = None
     _audience: Listener | Crowd | None = None  # most operations have one listener
 
@@ -180,9 +180,9 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     suffix: ClassVar[str] = ""
 
     @classmethod
-    def start(cls, name: str, now: float, forecast: Forecast) -> Self:
-        """The record of an operation that is waited for from `now` on."""
-        return cls(name, forecast, now, now, now, now, now)
+    def start(cls, name: str, now: float) -> Self:
+        """The record of an operation that is waited for from `now` on, of which nothing is known."""
+        return cls(name, PLAIN, now, now, now, now, now)
 
     def __repr__(self) -> str:
         return f"<Tracker {self.name} {self.state.name.lower()}, {counted(self.polls, 'poll')}>"
@@ -297,22 +297,11 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
 
 
 class Errand(Tracker, gc=False, eq=False):
-    """A single poll: a request that is made once, in its turn, for one listener.
-
-    Its life is a tracker's; whoever listens abandons it after the first answer.
-    """
-
-    @classmethod
-    def once(cls, name: str, now: float) -> Self:
-        """A request about an operation, in its turn from `now` on."""
-        errand = cls.start(name, now, PLAIN)
-        errand.learns = False  # it is looked at once: that it ran then says nothing of how long it takes
-        errand.watchers = 1
-        return errand
+    """A single poll: a request that is made once, in its turn, for one listener."""
 
     def hear(self, verdict: Verdict, now: float, max_failures: int | None = None) -> Effect:
-        """As of `Tracker.hear`; that it fails is an answer too."""
-        return super().hear(verdict, now, 0)
+        """As of `Tracker.hear`; that the operation still runs is an answer too, and so is that the poll failed."""
+        return super().hear(Ended(verdict.operation) if isinstance(verdict, Running) else verdict, now, 0)
 
 
 class Cancellation(Errand, gc=False, eq=False):

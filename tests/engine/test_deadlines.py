@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lro_poller.engine.deadlines import latest_look, needs_last_look, next_alarm
-from lro_poller.engine.forecast import PLAIN
 from lro_poller.engine.tracker import Event, Tracker
 
 from .waiter import Waiter
@@ -18,7 +17,7 @@ MANY = settings(max_examples=300, deadline=None, derandomize=True)
 
 
 def waited_for_until(*deadlines: float | None) -> Tracker:
-    tracker = Tracker.start("operations/abc", 0.0, PLAIN)
+    tracker = Tracker.start("operations/abc", 0.0)
     for deadline in deadlines:
         tracker.join(Waiter(deadline))
     return tracker

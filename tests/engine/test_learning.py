@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lro_poller.engine.durations import Interval
-from lro_poller.engine.forecast import PLAIN, Hints, around
+from lro_poller.engine.forecast import Hints, around
 from lro_poller.engine.history import History
 from lro_poller.engine.learning import Learner
 from lro_poller.engine.outlook import AGES
@@ -28,9 +28,9 @@ def running(body: bytes = TYPED) -> Operation:
 
 def tracked(hints: Hints | None = None, **facts: Any) -> Tracker:
     """As a runner makes them."""
-    expected = None if hints is None else hints.expected
-    tracker = Tracker.start(NAME, BEGAN, PLAIN if expected is None else around(expected))
-    tracker.hints = hints
+    tracker = Tracker.start(NAME, BEGAN)
+    if hints is not None:
+        Learner(History(), "svc").advise(tracker, hints)
     for fact, value in facts.items():
         setattr(tracker, fact, value)
     return tracker
@@ -115,6 +115,15 @@ def test_an_expectation_goes_before_what_was_learned() -> None:
     assert tracker.forecast.next_look(0.0) == around(600.0).next_look(0.0)
     see(Learner(history, "svc"), tracker, BEGAN + 9)
     assert tracker.forecast.next_look(9.0) == around(600.0).next_look(9.0)
+
+
+@pytest.mark.parametrize("first", [Hints(expected=600.0), Hints(total=lambda operation, age: 600.0)])
+def test_what_the_first_caller_says_counts_until_the_next_look_too(first: Hints) -> None:
+    learner, tracker = Learner(History(), "svc"), tracked()
+    learner.advise(tracker, first)
+    see(learner, tracker, BEGAN + 5)
+    learner.advise(tracker, Hints(expected=5.0))
+    assert tracker.forecast is around(600.0)
 
 
 def test_when_progress_falls_silent_the_expectation_counts_again() -> None:

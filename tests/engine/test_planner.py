@@ -44,7 +44,7 @@ class Scene:
 
 def scene(max_rate: float = math.inf) -> Scene:
     queue: PollQueue = Queue(worth_key, worth_after)
-    tracker = Tracker.start(NAME, START, PLAIN)
+    tracker = Tracker.start(NAME, START)
     return Scene(queue, Planner(queue, Budget(max_rate=max_rate), Learner(History(), "svc")), tracker)
 
 
@@ -112,7 +112,7 @@ def test_the_service_is_left_alone_for_as_long_as_it_asks(*, failed: bool) -> No
 @pytest.mark.behaviour("B15")
 def test_one_that_somebody_asks_for_goes_first() -> None:
     one = scene()
-    others = [Tracker.start(f"operations/{number}", START, PLAIN) for number in range(3)]
+    others = [Tracker.start(f"operations/{number}", START) for number in range(3)]
     for other in others:
         one.planner.at_once(other, START)
     one.poll(START)
@@ -125,7 +125,7 @@ def test_one_that_somebody_asks_for_goes_first() -> None:
 def test_one_that_is_due_already_has_been_so_for_a_while() -> None:
     one = scene()
     for number in range(2):
-        one.planner.at_once(Tracker.start(f"operations/{number}", START, PLAIN), START)
+        one.planner.at_once(Tracker.start(f"operations/{number}", START), START)
     one.planner.at_once(one.tracker, START)
     assert one.queue.pop(START) is not one.tracker
     one.planner.hurry(one.tracker, START + 9.0)
@@ -135,7 +135,7 @@ def test_one_that_is_due_already_has_been_so_for_a_while() -> None:
 @pytest.mark.behaviour("B10", "B14")
 def test_a_last_look_goes_first_and_waits_for_nobody() -> None:
     one = scene()
-    others = [Tracker.start(f"operations/{number}", START, PLAIN) for number in range(3)]
+    others = [Tracker.start(f"operations/{number}", START) for number in range(3)]
     for other in others:
         one.planner.at_once(other, START)
     one.poll(START, delay=77.0)
@@ -175,7 +175,7 @@ def test_worth_goes_by_the_forecast_and_the_age_at_which_it_was_last_seen() -> N
 @pytest.mark.behaviour("B23")
 def test_who_was_seen_longer_ago_goes_first_however_long_it_had_to_wait() -> None:
     one = scene(max_rate=1.0)
-    trackers = [Tracker.start(f"operations/{number}", START, PLAIN) for number in range(4)]
+    trackers = [Tracker.start(f"operations/{number}", START) for number in range(4)]
     for tracker, seen, wait in zip(trackers, (5.0, 0.0, 6.0, 1.0), (1.0, 9.0, 1.0, 9.0), strict=True):
         tracker.seen = START + seen
         tracker.due = tracker.seen + wait

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lro_poller.engine.forecast import PLAIN, around
+from lro_poller.engine.forecast import PLAIN
 from lro_poller.engine.tracker import LIFE, Cancellation, Effect, Event, State, Tracker
 from lro_poller.engine.verdict import Ended, Refused, Running, Setback, Unauthorized, Verdict
 from lro_poller.errors import PollError
@@ -53,7 +53,7 @@ NOW = 107.0
 
 
 def make() -> Tracker:
-    return Tracker.start(NAME, 100.0, PLAIN)
+    return Tracker.start(NAME, 100.0)
 
 
 def expected(state: State, event: Event) -> tuple[State, Effect]:
@@ -355,8 +355,7 @@ def test_a_new_tracker_is_parked_and_knows_nothing() -> None:
     assert (tracker.polls, tracker.sightings, tracker.failures) == (0, 0, 0)
     assert (tracker._scheduled, tracker.line, tracker.due, tracker.not_before) == (math.inf, None, 100.0, 100.0)
     assert (tracker.operation, tracker.error, tracker.audience(), tracker.kind) == (None, None, (), None)
-    forecast = around(5.0)
-    assert Tracker.start(NAME, 0.0, forecast).forecast is forecast
+    assert tracker.forecast is PLAIN
 
 
 @pytest.mark.behaviour("B26")
@@ -375,6 +374,6 @@ def test_the_repr_shows_the_state(state: State, text: str) -> None:
 
 @pytest.mark.behaviour("B16", "B20")
 def test_an_errand_is_run_once_and_fails_with_its_first_failure() -> None:
-    errand = Cancellation.once(NAME, 100.0)
+    errand = Cancellation.start(NAME, 100.0)
     assert (errand.method, errand.suffix, make().method, make().suffix) == ("POST", ":cancel", "GET", "")
     assert polled(errand, Setback(ERROR)) == [Effect.REJECT]
