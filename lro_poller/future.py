@@ -81,7 +81,7 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
     at_deadline: AtDeadline = "leave"
     ended: float | None = None
     _state: _State = "pending"
-    _postponed: bool = False  # whether its deadline has come, and it waits on for what comes of the cancellation
+    _came_to_deadline: bool = False  # what is done about its operation then is done once; it may wait on for that
     _ended_host: Host | None = None  # while it is pending its tracker leads there, out of the collector's sight
     _result: Any = None
     _audience: dict[_Hearer, None] | None = None  # in the order in which they came
@@ -284,7 +284,7 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
 
     def _postpone(self, until: float) -> None:
         """Waiting ends later."""
-        self._span, self._postponed = until - self.submitted, True
+        self._span = until - self.submitted
 
     def _see(self, operation: Operation) -> None:
         """A poll found the operation running."""

@@ -255,7 +255,8 @@ class Runner:
         """The deadline of one who waits for `tracker` has passed."""
         assert isinstance(future, OperationFuture)  # errands have no deadline
         now = self.loop.time()
-        if future.at_deadline != "leave" and not future._postponed:
+        again, future._came_to_deadline = future._came_to_deadline, True
+        if future.at_deadline != "leave" and not again:
             self.errands.cancel_unattended(tracker.name)
             if future.at_deadline == "cancel_and_wait":
                 tracker.postpone(future, now + self._cancel_grace)
