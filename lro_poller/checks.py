@@ -55,7 +55,7 @@ def check_wait(what: str, value: float) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise ValueError(f"{what} must be a number of seconds, 0 or more, not {value!r}")
-    return value
+    return float(min(value, sys.float_info.max))
 
 
 def check_rate(what: str, value: float) -> float:
@@ -87,7 +87,7 @@ def check_whole(what: str, value: int, least: int, most: int | None = None) -> i
 
 
 def check_text(what: str, value: str) -> str:
-    """Returns a text that can be written down.
+    """Returns a text that can be written down; of one of another class, such as an enum's, the text.
 
     Raises:
         TypeError: it is something else.
@@ -99,7 +99,7 @@ def check_text(what: str, value: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise ValueError(f"{what} cannot be written in UTF-8: {value!r}") from None
-    return value
+    return str.__str__(value)
 
 
 def check_function(what: str, value: T) -> T:

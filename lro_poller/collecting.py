@@ -7,7 +7,8 @@ import contextvars
 from collections.abc import Iterable
 from typing import Any
 
-from .future import OperationFuture
+from .counting import counted
+from .future import OperationFuture, check_loop
 
 __all__ = ["Completions", "settled"]
 
@@ -17,6 +18,7 @@ class Completions:
 
     def __init__(self, futures: Iterable[OperationFuture[Any]]) -> None:
         self._done: asyncio.Queue[OperationFuture[Any]] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
         self._put = self._done.put_nowait  # one method for all
         self._times: dict[OperationFuture[Any], int] = {}  # those that have not come yet, and how often each is to come
         self._left = 0  # less those that a reader waits for
@@ -34,7 +36,11 @@ class Completions:
     def __aiter__(self) -> Completions:
         return self
 
+    def __repr__(self) -> str:
+        return f"<as_completed, {counted(len(self._times), 'operation')} to come>"
+
     async def __anext__(self) -> OperationFuture[Any]:
+        check_loop(self._loop, self)
         if not self._left:
             raise StopAsyncIteration
         self._left -= 1  # before it is there: another reader may ask meanwhile

@@ -45,30 +45,33 @@ async def load_default(scopes: tuple[str, ...], *, ways: str = _WAYS) -> Credent
     """
     try:
         credentials, _ = await in_daemon_thread(functools.partial(google.auth.default, scopes=scopes))
-    except Exception as error:  # a malformed file makes google-auth raise anything
-        raise CredentialsError(_complaint(error, ways)) from error
-    return credentials
+    except Exception as error:  # a malformed file makes google-auth raise anything, with the file in it
+        complaint = _complaint(error, ways)
+    else:
+        return credentials
+    raise CredentialsError(complaint)
 
 
-async def load_file(file: str, scopes: tuple[str, ...]) -> Credentials:
-    """The credentials of a key or configuration file.
+async def load_file(file: str) -> Credentials:
+    """The credentials of a key or configuration file, without scopes: `scoped` adds them where they are needed.
 
     Raises:
         CredentialsError: it is of no use; the message says why.
     """
     try:
-        return await in_daemon_thread(functools.partial(_read_file, file, scopes))
-    except Exception as error:
-        raise CredentialsError(f"the credentials file {file!r} cannot be used: {_reason(error)}") from error
+        return await in_daemon_thread(functools.partial(_read_file, file))
+    except Exception as error:  # a parser's holds the whole text
+        complaint = f"the credentials file {file!r} cannot be used: {_reason(error)}"
+    raise CredentialsError(complaint)
 
 
-def _read_file(file: str, scopes: tuple[str, ...]) -> Any:
+def _read_file(file: str) -> Any:
     if not isinstance(json.loads(Path(file).read_text(encoding="utf-8")), dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - the type of what is in a file, not of an argument
     with warnings.catch_warnings():
         # It warns whoever loads a file that somebody else has chosen; this one is the caller's own choice.
         warnings.filterwarnings("ignore", "The load_credentials_from_file method is deprecated", DeprecationWarning)
-        return google.auth.load_credentials_from_file(file, scopes=scopes)[0]
+        return google.auth.load_credentials_from_file(file)[0]
 
 
 def scoped(credentials: Credentials, scopes: tuple[str, ...]) -> Credentials:

@@ -18,13 +18,15 @@ from typing import Any, NamedTuple, cast, get_args, get_origin
 import msgspec
 
 from .checks import check_function
-from .errors import DecodeError
+from .errors import DecodeError, quoted
 from .operation import Operation
 from .status import any_type
 
 __all__ = ["Decoder", "Decoding", "decode_response", "decoding_of"]
 
 
+_MOST_FAULTS = 20  # that are told of one response
+_LONGEST_FIELD = 64  # characters of a field's name
 _DEEPEST = 20  # types within types: some stand for what has them in it
 
 
@@ -150,7 +152,7 @@ def decode_response(operation: Operation, decoder: Decoding | Decoder | None) ->
             return operation.response
         return decoder.read(decoder.what, operation)
     except _UnfitError as error:
-        failure, cause = DecodeError(operation, str(error)), None
+        failure, cause = DecodeError(operation, quoted(str(error))), None
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # cancelling is not a decoder's to do, and others wait for the same response
@@ -186,8 +188,19 @@ def _read_strictly(read: Callable[[], Any]) -> Any:
     try:
         return read()
     except msgspec.MsgspecError as error:
-        reason = re.sub("'[^']*'", "'…'", str(error))
+        reason = _without_values(str(error))
     raise _UnfitError(reason)
+
+
+_PLACED = re.compile(r"(.*?)( - at `\$[^`]*`)?", re.DOTALL)
+
+
+def _without_values(said: str) -> str:
+    """What msgspec says of types and places; a value is in quotation marks, and may hold some itself."""
+    match = _PLACED.fullmatch(said)
+    assert match is not None  # it matches anything
+    what = re.sub("([\"']).*\\1", "'…'", match[1], flags=re.DOTALL)
+    return re.sub("unknown field `.*`", "unknown field `…`", what, flags=re.DOTALL) + (match[2] or "")
 
 
 def _parse_pydantic(validate: Callable[[bytes | None], Any], operation: Operation) -> Any:
@@ -198,8 +211,20 @@ def _parse_pydantic(validate: Callable[[bytes | None], Any], operation: Operatio
         if tell is None:
             raise
         faults = tell(include_url=False, include_context=False, include_input=False)
-    places = ("{}: {}".format(".".join(map(str, fault["loc"])), fault["msg"]) for fault in faults)
-    raise _UnfitError("; ".join(places))
+    raise _UnfitError("; ".join(map(_fault_of_pydantic, faults[:_MOST_FAULTS])))
+
+
+def _fault_of_pydantic(fault: dict[str, Any]) -> str:
+    """What was wrong, and where. A place may be a key of the response, and what is said of a tag tells the tag."""
+    places = [place if _is_a_name(place) else "…" for place in fault["loc"]]
+    if fault["type"] == "extra_forbidden":
+        places[-1:] = ["…"]
+    told = "its tag is none of those expected" if fault["type"] == "union_tag_invalid" else fault["msg"]
+    return f"{'.'.join(map(str, places))}: {told}"
+
+
+def _is_a_name(place: int | str) -> bool:
+    return isinstance(place, int) or (place.isidentifier() and len(place) <= _LONGEST_FIELD)
 
 
 def _is_msgspec_type(decode: Any) -> bool:

@@ -17,7 +17,7 @@ length. Every error about an operation has its `name`.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from .counting import counted
 from .operation import Operation
@@ -56,20 +56,30 @@ class LroError(Exception):
     """The base of every error of this library."""
 
 
+E = TypeVar("E", bound=LroError)
+
+
+def twin(error: E) -> E:
+    """Another of the same, for one of several who wait: raised to all of them, it would show each the others' frames."""
+    made = type(error)(*error.args)
+    made.__cause__ = error.__cause__
+    return made
+
+
 class InvalidOperationName(LroError, ValueError):
     """The name cannot be the name of an operation; nothing was sent.
 
     Attributes:
-        name: What was given.
+        name: What was given; None where that was no text, and may hold anything.
     """
 
     def __init__(self, name: object, reason: str) -> None:
-        super().__init__(name, reason)
-        self.name = name
+        self.name = name if isinstance(name, str) else None
         self.reason = reason
+        super().__init__(self.name, reason)
 
     def __str__(self) -> str:
-        text = repr(self.name)
+        text = "what was given" if self.name is None else repr(self.name)
         return f"{text if len(text) <= 100 else text[:97] + '...'} is no operation's name: {self.reason}"
 
 
@@ -358,11 +368,17 @@ _LONGEST_MESSAGE = 500
 
 def _text(status: Status) -> str:
     """A status for people: one line, of bounded length, without what a terminal would act on."""
-    message = status.message
-    if len(message) > _LONGEST_MESSAGE:
-        message = message[: _LONGEST_MESSAGE - 1] + "…"
-    shown = "".join(character if character.isprintable() else repr(character)[1:-1] for character in message)
+    shown = quoted(status.message)
     return f"{status.code_name}: {shown}" if shown else status.code_name
+
+
+def quoted(text: str) -> str:
+    """A text of somebody else's as it may stand in an error: in one line, of bounded length, nothing hidden in it."""
+    begun = text[:_LONGEST_MESSAGE]
+    shown = "".join(character if character.isprintable() else repr(character)[1:-1] for character in begun)
+    if len(shown) <= _LONGEST_MESSAGE and begun == text:
+        return shown
+    return shown[: _LONGEST_MESSAGE - 1] + "…"
 
 
 def summary(error: LroError) -> str:

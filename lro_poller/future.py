@@ -104,6 +104,9 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
 
     __copy__ = __reduce__
 
+    def __replace__(self, /, **changes: object) -> NoReturn:
+        self.__reduce__()
+
     # What is known of the operation.
 
     @property
@@ -336,7 +339,7 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
         self._host.loop.call_soon(_call, entry.function, self, context=entry.context)
 
     def __del__(self) -> None:
-        if self._state == "failed" and not self._host.loop.is_closed():
+        if getattr(self, "_state", None) == "failed" and not self._host.loop.is_closed():
             self._host.loop.call_exception_handler(
                 {"message": f"the outcome of {self.name} was never retrieved", "exception": self._result}
             )
@@ -362,8 +365,10 @@ def check_loop(loop: asyncio.AbstractEventLoop, used: object) -> None:
     What is not safe must not seem to work: a loop that waits is not woken from another thread.
 
     Raises:
-        RuntimeError: it belongs to another, `loop`.
+        RuntimeError: it belongs to another, `loop`; or that one is closed.
     """
+    if loop.is_closed():
+        raise RuntimeError(f"{used!r} belongs to an event loop that is closed; open a poller in each asyncio.run")
     try:
         here = asyncio.get_running_loop()
     except RuntimeError:

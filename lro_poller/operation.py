@@ -10,17 +10,19 @@ Sources: google/longrunning/operations.proto, AIP-151, RFC 8259.
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from . import mending
 from .status import Code, Status, any_type
 
 __all__ = ["Operation"]
 
 _NULL = msgspec.Raw(b"null")
+_UNREADABLE = object()
 
 
 class _Wire(msgspec.Struct):
@@ -89,12 +91,12 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
             if value.get(field) is not None and not isinstance(value[field], Mapping):
                 raise ValueError(f"not an Operation: {field} must be an object, not {type(value[field]).__name__}")
         try:
-            body = msgspec.json.encode(value, enc_hook=_plain)
+            body = _encode(value)
         except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"not an Operation: {error}") from error
         failure = value.get("error") if done else None
-        status = None if failure is None else _read_status(msgspec.json.encode(failure, enc_hook=_plain))
-        return cls(name, done is True, status, body)
+        status = None if failure is None else _read_status(_encode(failure))
+        return cls(str.__str__(name), done is True, status, body)
 
     @property
     def raw_metadata(self) -> bytes | None:
@@ -132,6 +134,10 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
             value = _json(raw)
         except RecursionError:
             raise ValueError("the response is nested too deeply") from None
+        except ValueError:  # which quotes the body where that is no UTF-8
+            value = _UNREADABLE
+        if value is _UNREADABLE:
+            raise ValueError("the response is no JSON that can be read")
         empty = isinstance(value, dict) and any_type(value) == "google.protobuf.Empty"
         return {} if empty else value
 
@@ -151,45 +157,30 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
 
 
 def _read_wire(body: bytes) -> _Wire:
-    try:
-        return _decode_wire(body)
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError:
-        return _decode_wire(_mended(body))
+    return mending.read(_decode_wire, body)
 
 
 def _read_status(raw: bytes) -> Status:
     """The error of an operation. One that cannot be read has failed the operation all the same."""
     try:
-        return Status.read(_json(raw.decode("utf-8", "replace").encode()))
+        return Status.read(mending.json_values(raw))
     except (ValueError, RecursionError):
         return Status(Code.UNKNOWN)
 
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_HALF_OF_A_PAIR = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a whole one
-    rb"|\\u([dD][89a-fA-F][0-9a-fA-F]{2})"
-    rb"|(?:\\[^u])+",  # other escapes, such as the backslash before a `ud800` that is text
-    re.DOTALL,
-)
-
-
-def _mended(body: bytes) -> bytes:
-    """`body` without what RFC 8259 lets a parser refuse: a byte order mark, and halves of surrogate pairs.
-
-    The second come from servers that cut a text by its UTF-16 units (section 8.2).
-    """
-    return _HALF_OF_A_PAIR.sub(
-        lambda escape: rb"\ufffd" if escape[1] else escape[0], body.removeprefix(_BYTE_ORDER_MARK)
-    )
+def _encode(value: object) -> bytes:
+    try:
+        return msgspec.json.encode(value, enc_hook=_plain)
+    except UnicodeEncodeError:  # half a surrogate pair, which is mended where it is read
+        return json.dumps(value, default=_plain, allow_nan=False).encode()
 
 
 def _plain(value: Any) -> Any:
-    """A mapping that is no dict, as a dict."""
+    """A mapping that is no dict, as a dict, and of a text of another class the text."""
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, str):
+        return str.__str__(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 

@@ -61,6 +61,8 @@ class WaitOptions(TypedDict, total=False):
     progress: Progress | None
 
 
+_OPTIONS = {*WaitOptions.__annotations__, "decode"}
+
 _MAX_IN_FLIGHT = 32
 
 QUOTA_SHARE = 0.95
@@ -202,8 +204,13 @@ class OperationPoller:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Closes: what is still pending ends with `PollerClosed`, which carries a token to resume from."""
+        """Closes: what is still pending ends with `PollerClosed`, which carries a token to resume from.
+
+        Raises:
+            RuntimeError: this is another event loop than its own.
+        """
         if self._runner is not None:
+            check_loop(self._runner.loop, self)
             await self._runner.aclose()
 
     @overload
@@ -429,12 +436,13 @@ class OperationPoller:
         self, operations: Iterable[Submittable | OperationFuture[Any]], terms: Terms
     ) -> tuple[list[OperationFuture[Any]], list[OperationFuture[Any]]]:
         """The futures of all, in order, and those among them that were made here."""
-        if isinstance(operations, str | Mapping):
+        if isinstance(operations, str | Mapping) or not isinstance(operations, Iterable):
             raise TypeError(f"operations must be several, such as a list of names, not {type(operations).__name__}")
         runner = self._running()
         # All are read before any is submitted: a wrong one among them must not leave the others being polled.
         given = [
-            one if isinstance(one, OperationFuture) else read_submission(self._service.names, one) for one in operations
+            _in_this_loop(one) if isinstance(one, OperationFuture) else read_submission(self._service.names, one)
+            for one in operations
         ]
         futures = [one if isinstance(one, OperationFuture) else runner.watch(one, terms) for one in given]
         own = [future for future, one in zip(futures, given, strict=True) if future is not one]
@@ -450,6 +458,8 @@ class OperationPoller:
 
     def _make_terms(self, **options: Any) -> Terms:
         """Checks what a caller asks of one wait."""
+        for option in options.keys() - _OPTIONS:
+            raise TypeError(f"there is no option {option!r} here; there are {', '.join(sorted(_OPTIONS))}")
         terms = make_terms(self._terms, **options)
         if terms.at_deadline != "leave":
             self._check_cancellable()
@@ -473,6 +483,11 @@ class OperationPoller:
         if quota is None or self._origin != self._service.origin:
             return math.inf
         return QUOTA_SHARE * quota.polls / quota.seconds
+
+
+def _in_this_loop(future: OperationFuture[T]) -> OperationFuture[T]:
+    check_loop(future._host.loop, future)
+    return future
 
 
 _NOTHING_ASKED = (None, None, "leave", None, None, None, None)

@@ -28,7 +28,7 @@ from .engine.queue import Queue
 from .engine.tracker import Effect, Event, State, Tracker
 from .engine.verdict import Ended, Running, Setback, Verdict
 from .errands import Errands
-from .errors import BackoffError, LroError, PollerClosed, PollError, PollTimeout, summary
+from .errors import BackoffError, LroError, PollerClosed, PollError, PollTimeout, summary, twin
 from .future import OperationFuture
 from .operation import Operation
 from .pump import Pump
@@ -352,7 +352,7 @@ class Runner:
 
     def _fail(self, tracker: Tracker, error: LroError, now: float) -> None:
         for who in self._release(tracker):
-            who._fail(error, now)
+            who._fail(twin(error), now)
 
     def _stop(self, tracker: Tracker) -> None:
         """Polls it no more: it leaves the queue, or the poll that is under way is cut."""

@@ -79,15 +79,13 @@ def make_terms(
         ValueError: a time is no number above zero, or the choice is none.
         TypeError: an argument is of a wrong type.
     """
-    if kind is not None:
-        check_text("kind", kind)
     seconds = defaults.deadline if deadline is None else _same(deadline, check_seconds("deadline", deadline))
     return Terms(
         deadline=None if seconds == math.inf else seconds,
         at_deadline=_check_choice(at_deadline),
         backoff=defaults.backoff if backoff is None else check_backoff(backoff),
         decoding=decoding_of(decode),
-        kind=defaults.kind if kind is None else kind,
+        kind=None if kind is None else check_text("kind", kind),
         expected=None if expected is None else check_finite("expected", expected),
         progress=defaults.progress if progress is None else check_function("progress", progress),
     )

@@ -88,6 +88,28 @@ async def test_a_choice_that_is_none_is_told_the_choices(poller: OperationPoller
         poller.submit("operations/a", at_deadline="x")  # type: ignore[call-overload]
 
 
+async def test_an_option_that_is_none_is_told_the_options(poller: OperationPoller) -> None:
+    token = poller.submit("operations/a").token
+    calls: list[Callable[..., Any]] = [
+        functools.partial(poller.wait_all, ["operations/a"]),
+        functools.partial(poller.as_completed, ["operations/a"]),
+        functools.partial(poller.resume, token),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match=r"no option 'timeout' here; there are at_deadline, backoff, deadline, dec"):
+            await call(timeout=5)
+
+
+@pytest.mark.parametrize("given", [5, None, "operations/a", {"name": "operations/a"}])
+async def test_several_operations_are_asked_for_where_one_is_given(poller: OperationPoller, given: Any) -> None:
+    with pytest.raises(TypeError, match="operations must be several, such as a list of names"):
+        await poller.wait_all(given)
+    with pytest.raises(TypeError, match="operations must be several, such as a list of names"):
+        poller.as_completed(given)
+    with pytest.raises(TypeError, match="operations must be several, such as a list of names, not OperationFuture"):
+        await poller.wait_all(poller.submit("operations/a"))  # type: ignore[call-overload]
+
+
 class Asynchronous:
     async def __call__(self, _: object) -> object: ...
 

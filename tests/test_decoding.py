@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import enum
 import functools
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, NamedTuple, NewType, Optional, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, TypedDict
 
 import msgspec
 import pydantic
@@ -21,6 +22,8 @@ from google.rpc import error_details_pb2
 from lro_poller.decoding import decode_response, decoding_of
 from lro_poller.errors import DecodeError
 from lro_poller.operation import Operation
+
+from .security.secrecy import leaks
 
 NAME = "operations/abc"
 GOOGLE = "type.googleapis.com/google."
@@ -233,13 +236,58 @@ def test_a_response_that_is_no_object_is_no_protobuf_message(response: Any) -> N
 
 
 @pytest.mark.behaviour("B6")
-@pytest.mark.parametrize("response", [b'"\xff"', b"1e999"])
+@pytest.mark.parametrize("response", [b'"SECRET\xff"', b'["SECRET", 1e999]'])
 @pytest.mark.parametrize("decode", [None, AsStruct, AsModel, error_details_pb2.ErrorInfo, len])
 def test_a_response_that_is_broken_json_is_an_error_that_loses_nothing(decode: Any, response: bytes) -> None:
     operation = Operation.from_json(NAME, b'{"done":true,"response":' + response + b"}")
     with pytest.raises(DecodeError) as caught:
         decode_response(operation, decoding_of(decode))
     assert caught.value.operation.raw_response == response
+    assert leaks(caught.value, "SECRET") == ["DecodeError: pickle"]  # which is the operation's own
+
+
+class Word(enum.Enum):
+    KNOWN = "known"
+
+
+class Strict(msgspec.Struct, forbid_unknown_fields=True):
+    words: list[Word] = []
+
+
+class StrictModel(pydantic.BaseModel, extra="forbid"):
+    numbers: dict[str, int] = {}
+
+
+class ModelA(pydantic.BaseModel):
+    kind: Literal["a"]
+
+
+class ModelB(pydantic.BaseModel):
+    kind: Literal["b"]
+
+
+Tags = pydantic.TypeAdapter(Annotated[ModelA | ModelB, pydantic.Field(discriminator="kind")])
+
+
+@pytest.mark.behaviour("B6", "B26")
+@pytest.mark.parametrize(
+    "decode, response, reason",
+    [
+        (Strict, {"words": ["it's SECRET"]}, "Invalid enum value '…' - at `$.words[0]`"),
+        (Strict, {"words": ["x' - at `$.SECRET"]}, "Invalid enum value '…' - at `$.words[0]`"),
+        (Strict, {"SECRET key": 1}, "Object contains unknown field `…`"),
+        (StrictModel, {"SECRET": 1}, "…: Extra inputs are not permitted"),
+        (StrictModel, {"numbers": {"SECRET key": "x"}}, "numbers.…: Input should be a valid integer"),
+        (Tags, {"kind": "SECRET"}, ": its tag is none of those expected"),
+        (StrictModel, {f"SECRET{number}": 1 for number in range(500)}, "…: Extra inputs are not permitted; …"),
+    ],
+)
+def test_no_reason_quotes_the_response(decode: Any, response: Any, reason: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decoded(response, decode)
+    assert caught.value.reason.startswith(reason)
+    assert len(caught.value.reason) <= 500
+    assert "SECRET" not in str(caught.value)
 
 
 @pytest.mark.behaviour("B22")

@@ -42,6 +42,8 @@ from lro_poller.errors import (
 from lro_poller.operation import Operation
 from lro_poller.status import Code, ErrorInfo, Status
 
+from .security.secrecy import leaks
+
 NAME = "operations/abc"
 NO_TURN = (
     "no turn came for it (max_rate, max_in_flight, a 429 to any poll, a transport that takes no more), or no token"
@@ -225,7 +227,7 @@ def test_the_facts_compared_above_are_there() -> None:
         ),
         (BackoffError(NAME, "gave nan"), f"{NAME}: its backoff generator gave nan"),
         (InvalidOperationName("a?b", "it contains '?'"), "'a?b' is no operation's name: it contains '?'"),
-        (InvalidOperationName(None, "it must be a text"), "None is no operation's name: it must be a text"),
+        (InvalidOperationName(None, "it must be a text"), "what was given is no operation's name: it must be a text"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, LroError) else "",
 )
@@ -289,10 +291,17 @@ def test_a_long_name_is_cut_in_the_text_and_kept_in_the_error() -> None:
 
 
 @pytest.mark.behaviour("B26")
+def test_what_is_given_as_a_name_and_is_none_may_hold_a_body() -> None:
+    error = InvalidOperationName({"name": NAME, "response": "SECRET"}, "it must be a text, not dict")
+    assert leaks(error, "SECRET") == []
+
+
+@pytest.mark.behaviour("B26")
 @pytest.mark.parametrize(
     "message, shown",
     [
         ("x" * 500, "x" * 500),
+        ("\U000e0001" * 600, ("\\U000e0001" * 50)[:499] + "\u2026"),
         ("x" * 501, "x" * 499 + "…"),
         ("one\ntwo\r", r"one\ntwo\r"),
         ("\x1b[31mred\x07", r"\x1b[31mred\x07"),

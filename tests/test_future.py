@@ -227,7 +227,7 @@ async def test_an_operation_that_nobody_watches_any_more_is_not_shown(poller: Op
     assert other._tracker.streams == 0
 
 
-@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps, lambda future: future.__replace__()])
 async def test_a_future_is_not_copied_because_nobody_would_resolve_the_copy(
     poller: OperationPoller, duplicate: Any
 ) -> None:

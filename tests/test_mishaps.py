@@ -7,11 +7,12 @@ import contextlib
 import dataclasses
 import datetime
 import functools
+import gc
 import itertools
 import json
 import math
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -599,3 +600,28 @@ class TestEager:
             await transport.aclose()
         finally:
             loop.set_task_factory(None)
+
+
+@pytest.mark.behaviour("B7", "B19", "B26")
+@pytest.mark.parametrize("of", ["a refusal", "waits"])
+async def test_each_of_several_who_wait_has_an_error_of_its_own(of: str) -> None:
+    """One that is raised to all of them would show each what the others were about when they awaited."""
+
+    def waits() -> Generator[Any, Any, None]:
+        yield
+        raise KeyError
+
+    transport = Scripted(lambda name, attempt: Reply(403, {}, b"") if of == "a refusal" else running())
+    async with open_scripted(transport, backoff=waits) as poller:
+        futures = [poller.submit("operations/a") for _ in range(3)]
+        await poller.wait_all(futures)
+    errors = [future.exception() for future in futures]
+    assert len({id(error) for error in errors}) == 3
+    assert len({repr(error) for error in errors}) == 1
+    assert len({error.__cause__ for error in errors if error is not None}) == 1
+
+
+def test_a_future_that_is_made_by_mistake_says_nothing_more() -> None:
+    with pytest.raises(TypeError, match="Missing required argument"):
+        OperationFuture()  # type: ignore[call-arg]
+    gc.collect()

@@ -45,12 +45,12 @@ def test_whoever_asks_for_nothing_waits_for_as_long_as_it_takes() -> None:
 
 
 def test_what_is_not_asked_for_is_as_the_defaults_say() -> None:
-    defaults = Terms(deadline=5.0, backoff=backoff.expo, kind="k", progress=half)
+    defaults = Terms(deadline=5.0, backoff=backoff.expo, progress=half)
     assert made(defaults) == defaults
 
 
 def test_what_is_asked_for_goes_before_the_defaults() -> None:
-    defaults = Terms(deadline=5.0, backoff=backoff.expo, kind="k", progress=half)
+    defaults = Terms(deadline=5.0, backoff=backoff.expo, progress=half)
     terms = made(defaults, deadline=7, backoff=backoff.fibo, kind="", progress=half_way, expected=3, decode=len)
     assert (terms.deadline, terms.backoff) == (7.0, backoff.fibo)
     assert (terms.kind, terms.expected, terms.progress) == ("", 3.0, half_way)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from lro_poller import OperationFuture, OperationPoller
 from lro_poller.threads import in_daemon_thread
 
 from .scripted import Scripted, open_scripted, running
@@ -179,11 +180,14 @@ async def test_that_no_thread_can_be_started_is_trouble_that_passes(monkeypatch:
 async def test_every_method_says_so_in_another_loop_and_in_none() -> None:
     async with open_scripted(Scripted(lambda name, attempt: running())) as poller:
         future = poller.submit("operations/a")
+        completions = poller.as_completed([future])
         calls: list[Callable[[], Any]] = [
             lambda: poller.submit("operations/b"),
             lambda: poller.resume(future.token),
             lambda: poller.get("operations/b"),
             lambda: poller.wait_all(["operations/b"]),
+            lambda: poller.__aexit__(None, None, None),
+            lambda: anext(completions),
             lambda: anext(poller.as_completed(["operations/b"])),
             poller.drain,
             poller.stats,
@@ -212,3 +216,45 @@ async def test_every_method_says_so_in_another_loop_and_in_none() -> None:
         assert len(said) == len(calls) + 1
         assert all("is used outside its event loop" in one for one in said)
         assert poller.pending() == [future]
+
+
+@pytest.mark.behaviour("B19", "B21")
+def test_what_belongs_to_a_loop_that_is_closed_says_so() -> None:
+    async def leave_open() -> OperationPoller:
+        poller = await open_scripted(Scripted(lambda name, attempt: running())).__aenter__()
+        poller.submit("operations/a")
+        return poller
+
+    async def go_on() -> None:
+        calls: list[Callable[[], Any]] = [
+            lambda: poller.submit("operations/b"),
+            lambda: poller.__aexit__(None, None, None),
+        ]
+        for call in calls:
+            with pytest.raises(RuntimeError, match=r"belongs to an event loop that is closed; open a poller in each"):
+                answer = call()
+                if inspect.isawaitable(answer):
+                    await answer
+
+    loop = asyncio.new_event_loop()
+    poller = loop.run_until_complete(leave_open())
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    asyncio.run(go_on())
+
+
+@pytest.mark.behaviour("B7", "B19")
+async def test_a_future_of_another_loop_is_refused_before_anything_is_submitted() -> None:
+    async with open_scripted(Scripted(lambda name, attempt: running())) as other:
+        foreign = other.submit("operations/a")
+
+        async def wait_here() -> list[OperationFuture[Any]]:
+            async with open_scripted(Scripted(lambda name, attempt: running())) as poller:
+                for wait in (poller.wait_all, poller.as_completed):
+                    with pytest.raises(RuntimeError, match="is used outside its event loop"):
+                        await wait(["operations/b", foreign])  # type: ignore[misc]
+                return poller.pending()
+
+        assert await in_daemon_thread(lambda: asyncio.run(wait_here())) == []

@@ -66,5 +66,5 @@ async def _credentials(options: argparse.Namespace, scopes: tuple[str, ...]) -> 
 
         return AnonymousCredentials()
     if options.credentials_file is not None:
-        return await load_file(options.credentials_file, scopes)
+        return await load_file(options.credentials_file)
     return await load_default(scopes, ways=_WAYS)

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from .. import mending
 from ..errors import PollError
 from ..operation import Operation
 from ..services import Dialect, Service
@@ -79,6 +80,7 @@ class Refused(msgspec.Struct, frozen=True):
 Verdict: TypeAlias = Running | Ended | Setback | Unauthorized | Refused
 
 _PASSING_4XX = frozenset({408, 425, 429})
+_LONGEST_ERROR = 1 << 16  # bytes; each operation that is pending keeps what the error of its last poll said
 _FINAL_5XX = frozenset({501, 505})  # neither a method nor a protocol version appears by waiting
 
 
@@ -133,7 +135,7 @@ def retry_after(headers: Mapping[str, str], arrived: float) -> float:
     value = headers.get("Retry-After")
     if value is None:
         return 0.0
-    if re.fullmatch(r"\d{1,18}", value, re.ASCII):
+    if re.fullmatch(r"\d+", value, re.ASCII):
         return _bounded(float(value))
     until, since = _date(value), _date(headers.get("Date"))
     return 0.0 if until is None else _bounded(until - (arrived if since is None else since))
@@ -182,8 +184,8 @@ def _date(value: str | None) -> float | None:
 
 
 def _json(body: bytes) -> Any:
-    """The JSON of an error's body; None where it is none (an HTML page, nothing at all)."""
+    """The JSON of an error's body; None where it is none (an HTML page, nothing at all), or too long to be an error's."""
     try:
-        return msgspec.json.decode(body)
+        return mending.json_values(body) if len(body) <= _LONGEST_ERROR else None
     except (ValueError, RecursionError):
         return None

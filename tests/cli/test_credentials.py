@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from lro_poller import CredentialsError
-from lro_poller.credentials import load_default, load_file
+from lro_poller.credentials import load_default, load_file, scoped
 from lro_poller.testing import Emulator
 
+from ..security.secrecy import leaks
 from .process import lro
 
 SCOPES = ("https://www.googleapis.com/auth/drive",)
@@ -124,8 +126,22 @@ def gcloud_user(tmp_path: Path) -> str:
 
 async def test_only_the_loaders_own_warning_is_silenced(gcloud_user: str) -> None:
     with pytest.warns(UserWarning, match="authenticated using end user credentials") as caught:
-        await load_file(gcloud_user, SCOPES)
+        loaded = await load_file(gcloud_user)
     assert [one.category for one in caught] == [UserWarning]
+    assert (
+        vars(scoped(loaded, SCOPES))["_scopes"] is None
+    )  # a user has granted what was granted: to ask for more is refused
+
+
+@pytest.mark.behaviour("B26")
+@pytest.mark.parametrize("by", ["file", "environment"])
+def test_what_cannot_be_read_is_not_in_what_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    path = tmp_path / "key.json"
+    path.write_text('{"type": "service_account", "private_key": "SECRET",,}')
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    with pytest.raises(CredentialsError, match="cannot be used") as caught:
+        asyncio.run(load_file(str(path)) if by == "file" else load_default(SCOPES))
+    assert leaks(caught.value, "SECRET") == []
 
 
 GCLOUD = "764086051850-6qr4p6gpi6hn506pt8ejuq83di341hur.apps.googleusercontent.com"
