@@ -16,6 +16,7 @@ __all__ = [
     "check_finite",
     "check_function",
     "check_part",
+    "check_path",
     "check_rate",
     "check_seconds",
     "check_text",
@@ -100,6 +101,18 @@ def check_text(what: str, value: str) -> str:
     except UnicodeEncodeError:
         raise ValueError(f"{what} cannot be written in UTF-8: {value!r}") from None
     return str.__str__(value)
+
+
+def check_path(what: str, value: str) -> str:
+    """Returns the path of a URL.
+
+    Raises:
+        TypeError: it is no text.
+        ValueError: it does not begin with `/`.
+    """
+    if not check_text(what, value).startswith("/"):
+        raise ValueError(f"{what} must begin with '/', not {value!r}")
+    return value
 
 
 def check_function(what: str, value: T) -> T:

@@ -27,7 +27,7 @@ from .services import WORKSPACE_EVENTS, Service
 from .stats import Stats
 from .submission import Submission, Submittable, read_submission
 from .terms import AtDeadline, Progress, Terms, make_terms
-from .transports import Transport, check_transport
+from .transports import Transport, check_home, check_transport
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -166,13 +166,14 @@ class OperationPoller:
         Raises:
             CredentialsError: there are none; the message lists the ways to supply them.
             RuntimeError: the poller was entered before, there is no asyncio loop, or an open poller in another
-                loop has the same budget.
+                loop has the same budget or transport.
         """
         self._check_new()
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             raise RuntimeError("OperationPoller needs asyncio; this is another event loop") from None
+        check_home(self._transport, getattr(self._transport, "home", None))
         # What only an open poller needs is loaded here, google.auth with it: importing stays cheap.
         from .auth import Authorizer
         from .credentials import load_default, scoped

@@ -68,6 +68,39 @@ async def test_a_transport_in_the_clear_to_another_machine_is_refused_as_an_endp
         OperationPoller(transport=transport, credentials=AnonymousCredentials())
 
 
+CARRIER = AiohttpTransport("https://example.com")
+Aiohttp: Any = AiohttpTransport
+Http2: Any = Http2Transport
+Batch: Any = BatchTransport
+Poller: Any = OperationPoller
+"""As callers without a type checker have them."""
+
+
+@pytest.mark.parametrize(
+    "make, error, message",
+    [
+        (lambda: Aiohttp("nonsense"), ValueError, "must be an origin"),
+        (lambda: Aiohttp("https://user:SECRET@host"), ValueError, "must be an origin"),
+        (lambda: Aiohttp("https://host", ssl_context=False), TypeError, "ssl_context must be a SSLContext"),
+        (lambda: Aiohttp("https://host", ssl_context="ca.pem"), TypeError, "ssl_context must be a SSLContext"),
+        (lambda: Aiohttp("https://host", proxy_from_environment="http://p"), TypeError, "must be a bool"),
+        (lambda: Http2("https://host", ssl_context=True), TypeError, "ssl_context must be a SSLContext"),
+        (lambda: Batch(CARRIER, 5), TypeError, "batch_path must be a text"),
+        (lambda: Batch(CARRIER, "batch"), ValueError, "batch_path must begin with '/'"),
+        (lambda: Batch(CARRIER, "/batch", max_wait="x"), ValueError, "max_wait must be a number of seconds"),
+        (lambda: Batch(CARRIER, "/batch", max_wait=2), ValueError, "max_wait must be a number of seconds fr"),
+        (lambda: Poller(scopes=5), TypeError, "scopes must be several texts"),
+        (lambda: Poller(scopes=b"x"), TypeError, "scopes must be several texts"),
+    ],
+)
+def test_an_argument_that_is_none_is_refused_where_it_is_given(
+    make: Callable[[], object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        make()
+    assert "SECRET" not in str(caught.value)
+
+
 @pytest.mark.parametrize("origin", ["https://127.0.0.1/x", "https://user@127.0.0.1", "ftp://127.0.0.1"])
 async def test_http2_goes_to_an_origin(origin: str) -> None:
     with pytest.raises(ValueError, match="must be an origin"):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..checks import check_finite, check_function, check_whole
+from ..checks import check_finite, check_function, check_path, check_text, check_wait, check_whole
 from ..names import NamePattern
 from ..operation import Operation
 from ..origin import check_origin
@@ -18,6 +18,9 @@ Dialect = Callable[[str, bytes], Operation]
 """Reads a reply's body for a name; raises ValueError when it is no operation."""
 
 
+_MOST_POLLS = 10**15  # of a quota; more than anybody allows, and a number that can be divided
+
+
 @dataclass(frozen=True, slots=True)
 class Quota:
     """How many reads a service allows: `polls` in `seconds`."""
@@ -26,8 +29,8 @@ class Quota:
     seconds: float
 
     def __post_init__(self) -> None:
-        check_whole("polls of a Quota", self.polls, 1)
-        check_finite("seconds of a Quota", self.seconds)
+        check_whole("polls of a Quota", self.polls, 1, _MOST_POLLS)
+        object.__setattr__(self, "seconds", check_finite("seconds of a Quota", self.seconds))
 
 
 _WORD = r"\w[\w.-]*"
@@ -41,7 +44,6 @@ _KINDS: dict[str, Any] = {
     "scopes": tuple,
     "quota": Quota | None,
     "cancellable": bool,
-    "not_found_grace": int | float,
     "batch_path": str | None,
 }
 
@@ -88,6 +90,11 @@ class Service:
                 shown = kind.__name__ if isinstance(kind, type) else kind
                 raise TypeError(f"{part} of a Service must be of type {shown}, not {value!r}")
         check_function("dialect of a Service", self.dialect)
+        object.__setattr__(self, "not_found_grace", check_wait("not_found_grace of a Service", self.not_found_grace))
+        for scope in self.scopes:
+            check_text("a scope of a Service", scope)
+        if self.batch_path is not None:
+            check_path("batch_path of a Service", self.batch_path)
         for part, form in _FORMS.items():
             if not form.fullmatch(value := getattr(self, part)):
                 raise ValueError(f"{part} of a Service must be a word, such as 'run' or 'v2', not {value!r}")
@@ -106,7 +113,10 @@ class Service:
 
         Raises:
             ValueError: one of them does not, or there is none.
+            TypeError: they are no texts.
         """
+        if not isinstance(scopes, Iterable) or isinstance(scopes, bytes):
+            raise TypeError(f"scopes must be several texts, not {scopes!r}")
         chosen = (scopes,) if isinstance(scopes, str) else tuple(scopes)
         foreign = [scope for scope in chosen if scope not in self.scopes]
         if foreign or not chosen:

@@ -5,18 +5,19 @@ Sources: google/api/http.proto for the URL, RFC 9110 for what counts as a reply.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from ..origin import check_origin
 from ..wire import Reply
 
-__all__ = ["Limited", "Transport", "check_transport"]
+__all__ = ["Limited", "Transport", "check_home", "check_transport"]
 
 
 @runtime_checkable
 class Transport(Protocol):
-    """What sends a poll. A transport knows nothing of operations, deadlines or tokens.
+    """What sends a poll, for pollers of one event loop. It knows nothing of operations, deadlines or tokens.
 
     It follows no redirect, keeps no cookie, bounds what it reads (`wire.MAX_BODY`), and
     leaves time and numbers to the poller, which cancels `send` when it has taken too long.
@@ -52,6 +53,19 @@ class Limited(Protocol):
     def capacity(self) -> int:
         """How many requests may be under way now; one at the least."""
         ...
+
+
+def check_home(transport: object, home: asyncio.AbstractEventLoop | None) -> None:
+    """Sees to it that the connections of `transport` are not those of another event loop than the one that runs.
+
+    Args:
+        home: Whose they are; None where there are none.
+
+    Raises:
+        RuntimeError: they are, and that loop is not closed.
+    """
+    if home is not None and home is not asyncio.get_running_loop() and not home.is_closed():
+        raise RuntimeError(f"{transport!r} is in use in another event loop; each loop needs its own")
 
 
 def check_transport(transport: Transport | None, origin: str, *, allow_http: bool) -> Transport | None:

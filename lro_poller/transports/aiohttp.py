@@ -7,40 +7,54 @@ connections after 15 s and read bodies without end.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import socket
+import ssl
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import RawResponseMessage
+from aiohttp.streams import StreamReader
 from yarl import URL
 
+from ..checks import check_part
+from ..origin import check_origin
 from ..version import __version__
 from ..wire import MAX_BODY, Fault, NoReply, Reply
+from . import check_home
 from .addresses import look_up
 from .proxy import proxy_of_environment
-
-if TYPE_CHECKING:
-    import ssl
 
 __all__ = ["AiohttpTransport"]
 
 _URLS = 1024  # that are kept, of the operations that were polled last
+_MOST_UNREAD = 64  # replies on one connection, informational ones among them
 _KEEP_ALIVE = 90.0  # seconds; polls come every 20 s or so, and a new TLS connection costs more than a parked one
 
 
 class _Exchanges(ResponseHandler):
     """One connection. One on which something came that nobody had asked for is not used again.
 
-    aiohttp would take it for the reply to the next request (RFC 9112, section 9.2, forbids that).
+    aiohttp would take it for the reply to the next request (RFC 9112, section 9.2, forbids that), and keep all of it.
+    It is ended without a word: a server that does not take leave in turn, as TLS has it, would keep the socket.
     """
 
     __slots__ = ()
 
     def is_connected(self) -> bool:
         return super().is_connected() and not self.should_close
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        super().feed_data(data, size)
+        if len(self._buffer) > _MOST_UNREAD:
+            self.abort()
+
+    def close(self) -> None:
+        self.abort()
 
 
 class _Resolver(AbstractResolver):
@@ -68,7 +82,11 @@ class AiohttpTransport:
             passes through the proxy's tunnel. Plain HTTP goes through no proxy.
 
     Raises:
-        ValueError: the environment names no proxy that could be used.
+        ValueError: the origin is none, or the environment names no proxy that could be used.
+        TypeError: an argument is of another wrong type.
+
+    Attributes:
+        home: The event loop that its connections belong to; None while there are none.
     """
 
     library = f"rest/{aiohttp.__version__}"
@@ -77,11 +95,15 @@ class AiohttpTransport:
     def __init__(
         self, origin: str, *, ssl_context: ssl.SSLContext | None = None, proxy_from_environment: bool = False
     ) -> None:
-        self._origin = origin
+        self._origin = origin = check_origin(origin, allow_http=True)
+        if ssl_context is not None:
+            check_part("ssl_context", ssl_context, ssl.SSLContext)
+        check_part("proxy_from_environment", proxy_from_environment, bool)
         # A URL works out its parts once, and they are asked for at every poll.
         self._url = functools.lru_cache(_URLS)(functools.partial(URL(origin).with_path, encoded=True))
         self._ssl: ssl.SSLContext | bool = ssl_context if ssl_context is not None else True
         self._proxy = proxy_of_environment(URL(origin)) if proxy_from_environment else None
+        self.home: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
@@ -96,7 +118,9 @@ class AiohttpTransport:
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None, *, limit: int = MAX_BODY
     ) -> Reply:
         """See `Transport.send`. A `body` may be sent along, and `limit` bytes of a body are read."""
-        session = self._session or self._open()
+        session = self._session
+        if session is None or self.home is not asyncio.get_running_loop():
+            session = self._open()
         try:
             # Not as a context manager: a reply that was read to its end has given its connection back already.
             response = await session.request(method, self._url(path), headers=headers, data=body, allow_redirects=False)
@@ -113,15 +137,22 @@ class AiohttpTransport:
             # ValueError: aiohttp lets some of the parser's and the decompressor's escape.
             failure = self._no_reply(error)
             cause = _system_error(error)
+            if (
+                cause is not None
+            ):  # the frames it came through hold the request with its token, and may be kept for long
+                cause.__traceback__ = cause.__context__ = None
         raise failure from cause
 
     async def aclose(self) -> None:
         """See `Transport.aclose`."""
-        session, self._session = self._session, None
-        if session is not None:
+        session = self._session
+        if session is not None and self.home is asyncio.get_running_loop():
+            self._session = self.home = None
             await session.close()
 
     def _open(self) -> aiohttp.ClientSession:
+        check_home(self, self.home)
+        self.home = asyncio.get_running_loop()
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE, ssl=self._ssl, resolver=_Resolver())
         # No public way leads there; a test has a server that says too much.
         connector._factory = functools.partial(cast("type[ResponseHandler]", _Exchanges), loop=connector._loop)

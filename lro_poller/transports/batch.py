@@ -18,8 +18,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from ..checks import check_whole
+from ..checks import check_path, check_wait, check_whole
 from ..wire import MAX_BODY, Fault, NoReply, Reply
+from . import check_home
 from .multipart import MAX_PARTS, Fields, Message, by_content_id, find_boundary, split, write
 
 __all__ = ["MAX_ANSWER", "BatchTransport", "Carrier"]
@@ -33,6 +34,7 @@ A hundred times `MAX_BODY` would be a hundred mebibytes at the server's pleasure
 longer are sent by themselves.
 """
 
+_LONGEST_WAIT = 1.0  # seconds
 _ROUTING = "x-goog-request-params"  # the one field that differs from poll to poll
 _BOUNDARY = b"lro-poller"  # a part is a request line and one field: none of its lines begins with dashes
 _STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)? ([1-9]\d\d)(?= |\r?$)")
@@ -118,14 +120,12 @@ class BatchTransport:
     ) -> None:
         if batch_path is None:
             raise ValueError("the service has no batch path: its operations are polled one by one")
-        if not batch_path.startswith("/"):
-            raise ValueError(f"batch_path must begin with '/', not {batch_path!r}")
-        if not 0 <= max_wait <= 1:
-            raise ValueError(f"max_wait must be a number of seconds from 0 to 1, not {max_wait!r}")
+        if check_wait("max_wait", max_wait) > _LONGEST_WAIT:
+            raise ValueError(f"max_wait must be a number of seconds from 0 to {_LONGEST_WAIT:g}, not {max_wait!r}")
         _check_carrier(transport)
         self.library = transport.library
         self._transport = transport
-        self._path = batch_path
+        self._path = check_path("batch_path", batch_path)
         self._max_parts = check_whole("max_parts", max_parts, 1, MAX_PARTS)
         self._max_wait = max_wait
         self._gathering: dict[_Fields, _Batch] = {}
@@ -142,6 +142,11 @@ class BatchTransport:
         """Where it sends to."""
         return self._transport.origin
 
+    @property
+    def home(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that its connections belong to; None while there are none."""
+        return getattr(self._transport, "home", None)
+
     async def send(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
         """See `Transport.send`."""
         if method == "GET" and not self._refused:
@@ -157,14 +162,16 @@ class BatchTransport:
 
     async def aclose(self) -> None:
         """Ends every batch: a poll that has no reply yet ends with NoReply. See `Transport.aclose`."""
-        for batch in list(self._gathering.values()):
+        here = asyncio.get_running_loop()
+        for batch in [batch for batch in self._gathering.values() if batch.loop is here]:
             self._forget(batch)
             batch.end(self._closed())
-        for task in self._under_way:
+        under_way = [task for task, batch in self._under_way.items() if batch.loop is here]
+        for task in under_way:
             task.cancel()
         try:
-            if self._under_way:
-                await asyncio.wait(list(self._under_way))
+            if under_way:
+                await asyncio.wait(under_way)
         finally:
             await self._transport.aclose()
 
@@ -177,6 +184,9 @@ class BatchTransport:
             raise ValueError("a path or a header field with control characters")
         fields = tuple([item for item in headers.items() if item[0] != _ROUTING])
         batch = self._gathering.get(fields)
+        if batch is not None and batch.loop is not asyncio.get_running_loop():
+            check_home(self, batch.loop)
+            batch = None
         if batch is None:
             batch = self._gathering[fields] = _Batch(fields)
             batch.timer = batch.loop.call_later(self._max_wait, self._flush, batch)

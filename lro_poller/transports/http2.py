@@ -21,9 +21,11 @@ try:
 except ModuleNotFoundError as error:
     raise ImportError("HTTP/2 needs the extra http2 of lro-poller: pip install hpack aiohappyeyeballs") from error
 
+from ..checks import check_part
 from ..origin import check_origin
 from ..version import __version__
 from ..wire import MAX_BODY, Fault, NoReply, Reply
+from . import check_home
 from .addresses import look_up
 from .http2_connection import Connection, NoExchange
 from .http2_fields import encode_fields
@@ -48,13 +50,19 @@ class Http2Transport:
             to offer HTTP/2 alone, so do not share it with another client.
 
     Raises:
-        ValueError: the origin is plain HTTP.
+        ValueError: the origin is none, or plain HTTP.
+        TypeError: an argument is of another wrong type.
+
+    Attributes:
+        home: The event loop that its connections belong to; None while there are none.
     """
 
     library = f"rest/{hpack.__version__}"
     """How this transport names itself in x-goog-api-client."""
 
     def __init__(self, origin: str, *, ssl_context: ssl.SSLContext | None = None) -> None:
+        if ssl_context is not None:
+            check_part("ssl_context", ssl_context, ssl.SSLContext)
         parts = urlsplit(check_origin(origin, allow_http=True))
         assert parts.hostname is not None  # it is an origin
         if parts.scheme != "https":
@@ -73,6 +81,11 @@ class Http2Transport:
             "GET": encode_fields(common),
             "POST": encode_fields([*common, ("content-length", "0")]),
         }
+        self._forget_all(None)
+
+    def _forget_all(self, home: asyncio.AbstractEventLoop | None) -> None:
+        """Begins anew, in the event loop `home`."""
+        self.home = home
         self._connection: Connection | None = None
         self._connections: set[Connection] = set()
         self._opening: tuple[asyncio.Task[None], asyncio.Future[Connection]] | None = None
@@ -107,8 +120,10 @@ class Http2Transport:
 
     async def aclose(self) -> None:
         """See `Transport.aclose`: what is under way fails."""
-        opening, self._opening = self._opening, None
-        connections, self._connection = list(self._connections), None
+        if self.home is not asyncio.get_running_loop():
+            return
+        opening, connections = self._opening, list(self._connections)
+        self._forget_all(None)
         try:
             if opening is not None:
                 await self._stop(*opening)
@@ -158,8 +173,11 @@ class Http2Transport:
 
     async def _connected(self) -> Connection:
         """The connection; opened by whoever comes first, for all. A waiter that is cancelled stops nobody's opening."""
-        if self._connection is not None and self._connection.usable:
+        if self._connection is not None and self._connection.usable and self.home is asyncio.get_running_loop():
             return self._connection
+        if self.home is not asyncio.get_running_loop():
+            check_home(self, self.home)
+            self._forget_all(asyncio.get_running_loop())
         if self._opening is None:
             opened: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
             task = asyncio.create_task(self._open(opened), name="lro-poller http2 connect")
@@ -260,5 +278,7 @@ def _no_connection(origin: str, error: Exception) -> NoExchange:
         case _:
             failure = Failure(Fault.UNREACHABLE, f"no connection to {origin}: {type(error).__name__}")
     no_exchange = NoExchange(failure, repeatable=False)
-    no_exchange.__cause__ = error if isinstance(error, OSError) else None
+    if isinstance(error, OSError):
+        error.__traceback__ = error.__context__ = None  # many polls may keep it for long
+        no_exchange.__cause__ = error
     return no_exchange

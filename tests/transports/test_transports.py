@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gzip
 import logging
@@ -15,6 +16,7 @@ from aiohttp.test_utils import TestServer
 
 from lro_poller import OperationPoller, PollError, PollTimeout
 from lro_poller.testing import Emulator, Hang, HtmlPage, HttpError, RawReply, Reset, Trickle, Truncated
+from lro_poller.threads import in_daemon_thread
 from lro_poller.transports.aiohttp import AiohttpTransport
 from lro_poller.transports.http2 import Http2Transport
 from lro_poller.wire import MAX_BODY, Fault, NoReply
@@ -187,6 +189,40 @@ async def test_a_poll_cut_short_leaves_the_transport_usable(
     with pytest.raises(PollTimeout):
         await poller.submit(hung, deadline=0.2)
     assert await poller.submit(emulator.add_operation(response={"n": 1})) == {"n": 1}
+
+
+@pytest.mark.behaviour("B19", "B21")
+async def test_a_transport_is_used_in_one_event_loop_at_a_time(emulator: Emulator, line: Line) -> None:
+    transport, name = line.transport, emulator.add_operation(duration=None)
+
+    async def meddle() -> list[str]:
+        said = []
+        for use in (
+            lambda: transport.send("GET", f"/v1beta/{name}", {}),
+            make_poller(line.origin, transport=transport).__aenter__,
+        ):
+            with pytest.raises(RuntimeError) as caught:
+                await use()
+            said.append(str(caught.value))
+        await transport.aclose()  # which closes nothing of what belongs to others
+        return said
+
+    assert (await transport.send("GET", f"/v1beta/{name}", {})).status == 200
+    said = await in_daemon_thread(lambda: asyncio.run(meddle()))
+    assert said == [f"{transport!r} is in use in another event loop; each loop needs its own"] * 2
+    connected = len(transport._connections) if isinstance(transport, Http2Transport) else 1
+    assert (await transport.send("GET", f"/v1beta/{name}", {})).status == 200
+    assert connected == 1
+    await transport.aclose()
+
+
+@pytest.mark.behaviour("B21")
+def test_what_was_left_open_in_a_loop_that_is_closed_is_opened_anew(contexts: Contexts) -> None:
+    transport = open_transport("http2", "https://127.0.0.1:1", contexts)
+    for _ in range(2):
+        with pytest.raises(NoReply, match="no connection to"):
+            asyncio.run(transport.send("GET", "/v1/operations/a", {}))
+    asyncio.run(transport.aclose())
 
 
 @pytest.mark.behaviour("B21")
