@@ -8,7 +8,7 @@ transport's.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from ..wire import Fault, NoReply
@@ -47,7 +47,7 @@ class _Request:
         heard: How much had been heard from the server when that was opened.
     """
 
-    block: bytes
+    block: bytes = field(repr=False)  # the token is in it
     safe: bool
     reply: asyncio.Future[Exchange]
     stream: int = 0
@@ -104,7 +104,6 @@ class Connection(asyncio.Protocol):
 
         Raises:
             NoExchange: there was no reply.
-            ValueError: the block does not fit into one frame.
         """
         if not self.usable:
             raise NoExchange(self._lost, repeatable=True)
@@ -187,11 +186,7 @@ class Connection(asyncio.Protocol):
                 self.close()
 
     def _send(self, request: _Request) -> None:
-        try:
-            request.stream, request.heard = self._session.open(request.block), self._heard
-        except ValueError as error:
-            request.reply.set_exception(error)
-            return
+        request.stream, request.heard = self._session.open(request.block), self._heard
         self._open[request.stream] = request
         self._flush_soon()
 

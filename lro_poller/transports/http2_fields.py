@@ -10,6 +10,7 @@ keeps a table all the same is understood; its blocks are decoded each time.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -32,12 +33,21 @@ _LONGEST_KEPT = 1 << 10  # bytes of one
 _MOST_FIELDS_KEPT = 64  # in one; a field may be written in a single byte
 
 
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+").fullmatch
+_FORBIDDEN = re.compile(rb"[\0\r\n]").search
+_OF_A_CONNECTION = frozenset({b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"})
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a header block says: the status, 0 where there is none that could be one, and the other fields."""
+    """What a header block says: the status, 0 where there is none that could be one, and the other fields.
+
+    It is malformed where RFC 9113 (sections 8.1.1 to 8.3.2) would not have it taken for a reply.
+    """
 
     status: int
     fields: CIMultiDictProxy[str] = field(repr=False)  # a server may put into them what a log must not hold
+    malformed: bool = False
 
 
 NO_HEAD = Head(0, CIMultiDictProxy(CIMultiDict()))
@@ -75,13 +85,17 @@ class FieldsReader:
 
 
 def _read(fields: Iterable[tuple[bytes, bytes]]) -> Head:
-    status, read = 0, CIMultiDict[str]()
+    statuses, read, malformed = list[int](), CIMultiDict[str](), False
     for name, value in fields:
         if name == b":status":
-            status = int(value) if len(value) == 3 and value.isdigit() else 0
-        else:
-            read.add(name.decode("latin-1"), value.decode("latin-1"))
-    return Head(status, CIMultiDictProxy(read))
+            malformed = malformed or bool(statuses or read)
+            statuses.append(int(value) if len(value) == 3 and value.isdigit() else 0)
+            continue
+        text = value.decode("latin-1")
+        malformed = malformed or not _NAME(name) or name in _OF_A_CONNECTION or bool(_FORBIDDEN(value))
+        malformed = malformed or (name == b"content-length" and read.get("content-length", text) != text)
+        read.add(name.decode("latin-1"), text)
+    return Head(statuses[0] if statuses else 0, CIMultiDictProxy(read), malformed)
 
 
 def encode_fields(fields: Fields) -> bytes:

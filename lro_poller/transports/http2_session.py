@@ -23,10 +23,11 @@ _PUSH_PROMISE, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = 5, 6, 7, 8, 9
 _END_STREAM, _ACK, _END_HEADERS, _PADDED, _PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
 _HEADER_TABLE_SIZE, _ENABLE_PUSH, _MAX_CONCURRENT_STREAMS = 1, 2, 3
 _INITIAL_WINDOW_SIZE, _MAX_HEADER_LIST_SIZE = 4, 6
-_PROTOCOL_ERROR, _REFUSED_STREAM, _CANCEL = 1, 7, 8
+_PROTOCOL_ERROR, _REFUSED_STREAM, _CANCEL, _ENHANCE_YOUR_CALM = 1, 7, 8, 11
 
 _MAX_FRAME = 1 << 14  # RFC 9113, section 4.2: what a server may send while we announce nothing larger
 _MAX_BLOCK = 1 << 15  # bytes of a reply's header fields as they are sent: CONTINUATION could go on for ever
+_MOST_USELESS = 10_000  # frames in a row: a server that pings each ten seconds does so for a day
 _STREAM_WINDOW = MAX_BODY + _MAX_FRAME  # a body of the largest size never waits for us to open its window
 _CONNECTION_WINDOW = 1 << 26
 _LAST_STREAM = (1 << 31) - 1
@@ -44,7 +45,7 @@ class Exchange:
     """A reply as far as it has come."""
 
     head: Head = NO_HEAD
-    body: bytearray = field(default_factory=bytearray)
+    body: bytearray = field(default_factory=bytearray, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,10 @@ Outcome: TypeAlias = "Exchange | Failure"
 
 class _MalformedError(Exception):
     """A frame that the protocol does not allow; the text says what the server did."""
+
+    def __init__(self, what: str, code: int = _PROTOCOL_ERROR) -> None:
+        super().__init__(what)
+        self.code = code
 
 
 class Session:
@@ -97,6 +102,7 @@ class Session:
         self._rest = b""
         self._block: tuple[int, int, bytearray] | None = None  # stream, flags and header block, until it is whole
         self._consumed = 0
+        self._useless = 0  # frames in a row that brought no reply any further
         self._ended: list[tuple[int, Outcome]] = []
 
     @property
@@ -109,12 +115,7 @@ class Session:
 
         Args:
             block: From `encode_fields`.
-
-        Raises:
-            ValueError: it does not fit into one frame.
         """
-        if len(block) >= _MAX_FRAME:
-            raise ValueError(f"header fields of {len(block)} bytes do not fit into one frame")
         stream = self._next
         if stream == 1:
             block = EMPTY_TABLE + block
@@ -122,7 +123,11 @@ class Session:
         if self._next > _LAST_STREAM:
             self.closing = True
         self._exchanges[stream] = Exchange()
-        self._queue(_HEADERS, _END_STREAM | _END_HEADERS, stream, block)
+        kind, flags = _HEADERS, _END_STREAM
+        while len(block) > _MAX_FRAME:  # as of a long name
+            self._queue(kind, flags, stream, block[:_MAX_FRAME])
+            kind, flags, block = _CONTINUATION, 0, block[_MAX_FRAME:]
+        self._queue(kind, flags | _END_HEADERS, stream, block)
         return stream
 
     def cancel(self, stream: int) -> None:
@@ -158,7 +163,7 @@ class Session:
                 self._take(data[begin - 6], data[begin - 5], stream, data[begin:position])
             self._rest = data[position:]
         except _MalformedError as error:
-            self.leave(_PROTOCOL_ERROR)
+            self.leave(error.code)
             self.broken = self._failure(Fault.BROKEN, str(error))
             self._ended += [(stream, self.broken) for stream in self._exchanges]
             self._exchanges.clear()
@@ -169,9 +174,11 @@ class Session:
         """Takes one frame. What a client need not understand is passed over (RFC 9113, section 4.1)."""
         _require(self.settled or kind == _SETTINGS, "does not speak HTTP/2")
         _require((self._block is not None) == (kind == _CONTINUATION), "broke off its header fields")
+        self._useless += 1  # unless it proves to be of use
         take = _TAKERS.get(kind)
         if take is not None:
             take(self, flags, stream, payload)
+        _require(self._useless <= _MOST_USELESS, "sent frames without end", _ENHANCE_YOUR_CALM)
 
     def _take_settings(self, flags: int, stream: int, payload: bytes) -> None:
         if flags & _ACK:
@@ -235,8 +242,14 @@ class Session:
         exchange = self._exchanges.get(stream)
         if exchange is None:
             return
-        if exchange.head.status < 200:
+        ended = exchange.head.status >= 200  # then these are trailers
+        if head.malformed or (ended and (head.status or not flags & _END_STREAM)):
+            self._break(stream, self._failure(Fault.BROKEN, "sent malformed header fields"))
+            return
+        if not ended:
             exchange.head = head
+        if head.status >= 200:
+            self._useless = 0
         if flags & _END_STREAM:
             self._finish(stream, exchange)
         elif exchange.head.status == 0:
@@ -256,6 +269,8 @@ class Session:
             self._break(stream, self._failure(Fault.TOO_LARGE, f"sent a body of more than {MAX_BODY} bytes"))
             return
         exchange.body += data
+        if data:
+            self._useless = 0
         if flags & _END_STREAM:
             self._finish(stream, exchange)
 
@@ -317,6 +332,6 @@ def _unpadded(flags: int, payload: bytes) -> bytes:
     return payload[1 : len(payload) - payload[0]]
 
 
-def _require(held: bool, what: str) -> None:  # noqa: FBT001  # reads as the rule it is
+def _require(held: bool, what: str, code: int = _PROTOCOL_ERROR) -> None:  # noqa: FBT001  # reads as the rule it is
     if not held:
-        raise _MalformedError(what)
+        raise _MalformedError(what, code)

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from lro_poller import WORKSPACE_EVENTS, OperationPoller, PollError
 from lro_poller.engine.verdict import retry_after
 from lro_poller.testing import Delay, Emulator, HtmlPage, HttpError, RawReply, Reset, Truncated
+from lro_poller.threads import in_daemon_thread
 from lro_poller.transports import Transport
 from lro_poller.transports.aiohttp import AiohttpTransport
 from lro_poller.transports.batch import MAX_ANSWER, BatchTransport
@@ -683,3 +684,16 @@ def test_what_does_not_tell_what_it_takes_is_believed_to_send_bodies() -> None:
         library, origin, send = "rest/odd", "https://example.com", staticmethod(min)
 
     assert BatchTransport(Odd(), "/batch").origin == "https://example.com"  # type: ignore[arg-type]
+
+
+@pytest.mark.behaviour("B19")
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # the other loop is in a thread, which a jumping clock outruns
+async def test_a_batch_gathers_polls_of_one_event_loop(emulator: Emulator) -> None:
+    transport = BatchTransport(AiohttpTransport(emulator.origin), "/batch", max_wait=1.0)
+    path = f"/v1beta/{emulator.add_operation()}"
+    polling = asyncio.ensure_future(transport.send("GET", path, {}))
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="is in use in another event loop; each loop needs its own"):
+        await in_daemon_thread(lambda: asyncio.run(transport.send("GET", path, {})))
+    assert (await polling).status == 200
+    await transport.aclose()

@@ -651,9 +651,7 @@ async def test_many_large_bodies_do_not_close_the_connections_window(serve: Serv
 
 
 @pytest.mark.behaviour("B25")
-@pytest.mark.parametrize(
-    "path, value", [("/v1/a\r\nx: y", "b"), ("/v1/a", "b\nc: d"), ("/v1/a", "b\x00"), ("/v1/a", "b" * 20_000)]
-)
+@pytest.mark.parametrize("path, value", [("/v1/a\r\nx: y", "b"), ("/v1/a", "b\nc: d"), ("/v1/a", "b\x00")])
 async def test_what_cannot_be_a_field_is_not_sent_and_not_quoted(serve: Serve, path: str, value: str) -> None:
     async def handler(stream: Stream) -> None:
         raise AssertionError

@@ -277,3 +277,86 @@ def test_no_bytes_make_it_raise(data: st.DataObject) -> None:
     assert len(streams) == len(set(streams))
     assert set(streams) <= {1, 3, 5}
     assert session.broken is None or set(streams) == {1, 3, 5}
+
+
+def test_header_fields_that_fill_more_than_a_frame_go_on_in_others() -> None:
+    server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
+    server.initiate_connection()
+    session = Session(ORIGIN)
+    session.open(REQUEST + literal(("x-long", "v" * 40_000)))
+    (request,) = [
+        event for event in server.receive_data(bytes(session.unsent)) if isinstance(event, h2.events.RequestReceived)
+    ]
+    assert ("x-long", "v" * 40_000) in [(str(name), str(value)) for name, value in request.headers or ()]
+
+
+MALFORMED = {
+    "two statuses": OK + OK,
+    "two statuses that differ": literal((":status", "503"), (":status", "200")),
+    "a status after a field": literal(("a", "b"), (":status", "200")),
+    "a field of requests": OK + literal((":path", "/")),
+    "a name in capitals": OK + b"\x10\x01A\x01b",
+    "no name": OK + b"\x10\x00\x01b",
+    "a field of a connection": OK + literal(("connection", "close")),
+    "a coding of a connection": OK + literal(("transfer-encoding", "chunked")),
+    "a line break": OK + literal(("a", "b\r\nc: d")),
+    "a NUL": OK + literal(("a", "b\0")),
+    "two lengths": OK + literal(("content-length", "2"), ("content-length", "3")),
+}
+
+
+@pytest.mark.behaviour("B19")
+@pytest.mark.parametrize("block", MALFORMED.values(), ids=MALFORMED.keys())
+def test_a_malformed_reply_is_none(block: bytes) -> None:
+    session = opened()
+    outcome = only(session.receive(frame(HEADERS, END_HEADERS, 1, block) + frame(DATA, END_STREAM, 1, b"{}")))
+    assert isinstance(outcome, Failure)
+    assert (outcome.fault, outcome.why) == (Fault.BROKEN, f"{ORIGIN} sent malformed header fields")
+    assert session.broken is None
+
+
+@pytest.mark.behaviour("B19")
+@pytest.mark.parametrize(
+    "flags, block", [(END_HEADERS, b""), (END_HEADERS | END_STREAM, OK), (END_HEADERS | END_STREAM, b"\x10\x01A\x01b")]
+)
+def test_what_comes_after_a_reply_and_is_no_trailers_spoils_it(flags: int, block: bytes) -> None:
+    session = opened()
+    begun = frame(HEADERS, END_HEADERS, 1, OK) + frame(DATA, 0, 1, b"{}")
+    outcome = only(session.receive(begun + frame(HEADERS, flags, 1, block)))
+    assert isinstance(outcome, Failure)
+    assert outcome.fault is Fault.BROKEN
+
+
+@pytest.mark.behaviour("B24", "B27")
+@pytest.mark.parametrize(
+    "useless",
+    [
+        frame(PING, 0, 0, bytes(8)),
+        frame(SETTINGS),
+        frame(WINDOW, 0, 0, b"\0\0\0\1"),
+        frame(PRIORITY, 0, 1, bytes(5)),
+        frame(99),
+        frame(DATA, 0, 1),
+        frame(HEADERS, END_HEADERS, 1, literal((":status", "103"))),
+    ],
+    ids=["ping", "settings", "window", "priority", "unknown", "no data", "informational"],
+)
+def test_frames_without_end_end_the_connection(useless: bytes) -> None:
+    session = opened(streams=2)
+    session.receive(frame(HEADERS, END_HEADERS, 3, OK))
+    if useless[3] == DATA:
+        session.receive(frame(HEADERS, END_HEADERS, 1, OK))
+    ended = session.receive(useless * 10_000)
+    assert ended == []
+    session.receive(frame(DATA, 0, 3, b"{"))  # a reply that comes on: all is well
+    assert session.receive(useless * 10_000) == []
+    ended = session.receive(useless)
+    assert [stream for stream, _ in ended] == [1, 3]
+    assert session.broken is not None
+    assert session.broken.why == f"{ORIGIN} sent frames without end"
+    assert bytes(session.unsent).endswith(struct.pack(">II", 0, 11))  # ENHANCE_YOUR_CALM
+
+
+@pytest.mark.behaviour("B26")
+def test_no_repr_holds_what_was_sent_or_what_came() -> None:
+    assert "SECRET" not in repr(Exchange(body=bytearray(b"SECRET")))
