@@ -47,6 +47,8 @@ _OAUTH_ERRORS = (
 )
 _NOT_REFRESHABLE = "do not contain the necessary fields"  # in google-auth's words, of a token without a refresh_token
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)  # of files that hold a token
+_LONGEST_REFRESH = 60.0  # seconds; a token server that sends byte by byte is not waited for for ever
+_LAST_RESORT = 60.0  # seconds in which nobody asks for another token than the only one
 _REFRESH_TIMEOUT = 30  # seconds for one request to a token server; google-auth's own default is 120
 
 
@@ -86,6 +88,9 @@ class Authorizer:
         self._cached_token: object = None
         self._fresh_until = math.inf if isinstance(credentials, AnonymousCredentials) else -math.inf
         self._rejected: object = _NO_TOKEN
+        self._last_resort: object = _NO_TOKEN  # a token that was rejected, and is the only one that there is
+        self._last_resort_until = -math.inf
+        self._why = ""
         self._per_request = _is_per_request(credentials)
         self._failures = 0
         self._failure: CredentialsError | NoReply | None = None
@@ -131,13 +136,21 @@ class Authorizer:
             refreshing.result()
             grant = self.current(self._loop.time())
         if grant is None:
-            raise CredentialsError(f"the refreshed token of {self._kind} is not usable")
+            expired = f"the refreshed token of {self._kind} is not usable: it is none, or has expired by this clock"
+            raise CredentialsError(expired if self._failure is None else str(self._failure))
         return grant
 
-    def reject(self, grant: Grant) -> None:
-        """The server answered 401 to these fields: a poll that still has their token gets a new one."""
-        if not self._per_request and grant is self._cached and self._fresh_until < math.inf:
-            self._rejected, self._fresh_until = self._cached_token, -math.inf
+    def reject(self, grant: Grant) -> str:
+        """The server answered 401 to these fields: a poll that still has their token gets a new one.
+
+        Returns why there is no other, where that has just been found out; "" where there may be one.
+        """
+        if self._per_request or grant is not self._cached or self._fresh_until == math.inf:
+            return ""
+        if self._cached_token == self._last_resort and self._loop.time() < self._last_resort_until:
+            return self._why
+        self._rejected, self._fresh_until = self._cached_token, -math.inf
+        return ""
 
     async def aclose(self) -> None:
         """Stops waiting for a refresh that is under way. Its thread is left behind."""
@@ -191,12 +204,27 @@ class Authorizer:
         """Refreshes; returns what went wrong. google-auth's own errors quote the token server: none is chained."""
         credentials = self._credentials
         try:
-            await in_daemon_thread(lambda: credentials.refresh(_request()))
+            async with asyncio.timeout(_LONGEST_REFRESH):
+                await in_daemon_thread(lambda: credentials.refresh(_request()))
+        except TimeoutError:
+            return NoReply(Fault.UNAUTHORIZED, f"refreshing {self._kind} took more than {_LONGEST_REFRESH:g} s")
         except Exception as error:
             what = f"refreshing {self._kind} failed: {type(error).__name__}{_oauth_error(error)}"
-            return NoReply(Fault.UNAUTHORIZED, what) if _passes(error) else CredentialsError(what)
+            return NoReply(Fault.UNAUTHORIZED, what) if _passes(error) else self._give_up(CredentialsError(what))
         if credentials.token == self._rejected:
-            return CredentialsError(f"{self._kind} gave the same token that was refused with 401")
+            return self._give_up(CredentialsError(f"{self._kind} gave the same token that was refused with 401"))
+        return None
+
+    def _give_up(self, failure: CredentialsError) -> CredentialsError | None:
+        """There is no other token. One that was refused once may be good for other operations: it is used again.
+
+        An operation whose poll is refused twice has ended by then, and no other has.
+        """
+        now, (rejected, self._rejected) = self._loop.time(), (self._rejected, _NO_TOKEN)
+        if rejected is _NO_TOKEN or self.current(now) is None or self._cached_token != rejected:
+            self._rejected = rejected
+            return failure
+        self._last_resort, self._last_resort_until, self._why = rejected, now + _LAST_RESORT, str(failure)
         return None
 
     def _rest(self, failure: CredentialsError | NoReply) -> None:

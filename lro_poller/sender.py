@@ -125,8 +125,9 @@ class Sender:
         except Exception as error:  # a transport of the caller's own, whose reply is none
             return self._explain(tracker, error)
         self._reached = True
-        if isinstance(verdict, Unauthorized):
-            self._authorizer.reject(grant)
+        if isinstance(verdict, Unauthorized) and (why := self._authorizer.reject(grant)):
+            told = verdict.error
+            return Unauthorized(PollError(told.name, f"{told.reason}; {why}", told.http_status, told.status))
         return verdict
 
     def cut(self, tracker: Tracker) -> Verdict:

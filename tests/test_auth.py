@@ -7,6 +7,7 @@ import datetime
 import functools
 import threading
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import backoff
@@ -149,11 +150,68 @@ async def test_a_401_brings_one_new_token_and_a_second_is_final(emulator: Emulat
 
 @pytest.mark.behaviour("B17")
 async def test_a_401_to_a_token_that_cannot_be_refreshed_keeps_its_status(emulator: Emulator) -> None:
-    name = emulator.add_operation(faults=[HttpError(401)])
+    name = emulator.add_operation(faults=[HttpError(401)] * 2)
     async with OperationPoller(endpoint=emulator.origin, credentials=StaticCredentials("static")) as poller:
-        with pytest.raises(PollError, match="refreshing Credentials failed") as caught:
+        with pytest.raises(PollError, match=r"HTTP 401; refreshing Credentials failed.*it is a token alone") as caught:
             await poller.submit(name)
     assert caught.value.http_status == 401
+    assert emulator.polls(name) == 2
+
+
+class Same(Tokens):
+    """Whose token server has one and no other, as the metadata server's until it nearly expires."""
+
+    def refresh(self, request: Any) -> None:
+        super().refresh(request)
+        self.token = "token-same"
+
+
+@pytest.mark.behaviour("B17", "B19")
+@pytest.mark.parametrize("make", [Same, lambda: StaticCredentials("token-same")])
+async def test_a_401_about_one_operation_ends_no_other_ones_wait(
+    emulator: Emulator, make: Callable[[], Credentials]
+) -> None:
+    once, twice = (emulator.add_operation(faults=[HttpError(401)] * times, duration=0.3) for times in (1, 2))
+    others = [emulator.add_operation(duration=0.3) for _ in range(20)]
+    async with emulator.poller(credentials=make()) as poller:
+        futures = await poller.wait_all([once, twice, *others], deadline=10)
+    assert [future.name for future in futures if future.exception() is not None] == [twice]
+
+
+@pytest.mark.behaviour("B28")
+async def test_a_refresh_without_end_is_given_up_and_begun_again(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lro_poller.auth._LONGEST_REFRESH", 0.05)
+    credentials = Tokens(held=True)
+    refresh, begun = credentials.refresh, list[Any]()
+
+    def count(request: Any) -> None:
+        begun.append(request)
+        if len(begun) == 2:
+            credentials.gate.set()
+        refresh(request)
+
+    monkeypatch.setattr(credentials, "refresh", count)
+    async with emulator.poller(credentials=credentials) as poller:
+        future = poller.submit(emulator.add_operation())
+        await future
+        assert len(begun) == 2
+
+
+@pytest.mark.behaviour("B17")
+async def test_why_a_refreshed_token_is_of_no_use_is_told() -> None:
+    class Aware(Tokens):
+        def refresh(self, request: Any) -> None:
+            self.token, self.expiry = "t", datetime.datetime.now(datetime.UTC)
+
+    class Late(Tokens):
+        def refresh(self, request: Any) -> None:
+            self.token, self.expiry = "t", datetime.datetime(2001, 1, 1)  # noqa: DTZ001 - as google-auth has it
+
+    for credentials, why in ((Aware(), "Aware cannot be used: TypeError"), (Late(), "has expired by this clock")):
+        with pytest.raises(CredentialsError, match=why):
+            await Authorizer(credentials, ORIGIN).grant()
 
 
 class Hanging(Tokens):
@@ -251,16 +309,19 @@ async def test_closing_waits_for_no_refresh() -> None:
 
 
 @pytest.mark.behaviour("B17")
-async def test_a_refresh_that_gives_the_refused_token_again_is_final() -> None:
-    class Same(Tokens):
-        def refresh(self, request: Any) -> None:
-            super().refresh(request)
-            self.token = "token-same"
-
-    authorizer = Authorizer(Same(), ORIGIN)
-    authorizer.reject(await authorizer.grant())
-    with pytest.raises(CredentialsError, match="gave the same token that was refused with 401"):
-        await authorizer.grant()
+async def test_the_only_token_there_is_is_used_again_and_asked_for_once() -> None:
+    credentials = Same()
+    authorizer = Authorizer(credentials, ORIGIN)
+    first = await authorizer.grant()
+    assert authorizer.reject(first) == ""
+    for _ in range(3):
+        again = await authorizer.grant()
+        assert again == first
+        assert authorizer.reject(again) == "Same gave the same token that was refused with 401"
+    assert credentials.refreshes == 2
+    credentials.token = "another"
+    authorizer._fresh_until = 0.0  # a moment later
+    assert authorizer.reject(await authorizer.grant()) == ""
 
 
 @pytest.mark.behaviour("B25", "B26")
