@@ -39,6 +39,8 @@ logger = logging.getLogger("lro_poller")
 _START = Event.START  # before Python 3.12 naming a member runs a function of enum's
 _AFTER_EARLY = 1e-3  # seconds; a loop that rounds to milliseconds would ring over and over
 _DEALT_AT_ONCE = 16  # replies: a poll has some forty objects, and after 700 new ones the garbage collector runs
+_STOOD_STILL = 0.1  # seconds by which a timer rings late
+_TURNS_TO_READ = 3  # of the loop, from what a socket holds to the reply of a poll, a part of a batch at the most
 _LAST_POLLS = 10.0  # seconds in which polls that are cancelled have to end
 
 
@@ -82,7 +84,7 @@ class Pump:
         self._arrived: deque[_Worker] = deque()  # whose polls are over
         self._idle: deque[_Worker] = deque()  # whose replies are settled, and that have no new poll yet
         self._workers: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._rings_at = math.inf
         self._rang_early = False
         self._scout: Tracker | None = None  # the poll that waits for a token, and then for a turn
@@ -174,7 +176,11 @@ class Pump:
             when = min(when, oldest.began + self._sender.timeout)
         return when
 
-    def _ring(self) -> None:
+    def _ring(self, turns: int = 0) -> None:
+        if turns < _TURNS_TO_READ and self._in_flight and self._loop.time() - self._rings_at > _STOOD_STILL:
+            # Whatever held the loop up, a suspended machine perhaps: what waits in the sockets is read first.
+            self._timer = self._loop.call_soon(self._ring, turns + 1, context=self._context)
+            return
         self._rang_early = self._loop.time() + TIMER_SLACK < self._rings_at
         self._timer, self._rings_at = None, math.inf
         self.deal()  # an outcome that is here was in time

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import math
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +16,7 @@ from google.auth.credentials import AnonymousCredentials
 
 from lro_poller import Code, OperationPoller, PollError
 from lro_poller.testing import Emulator
-from lro_poller.testing.faults import Delay, HttpError, Trickle
+from lro_poller.testing.faults import Delay, HtmlPage, HttpError, RawReply, Trickle, WrongName
 from lro_poller.testing.operations import Script
 from lro_poller.transports.aiohttp import AiohttpTransport
 from lro_poller.transports.batch import BatchTransport
@@ -73,7 +74,6 @@ Aiohttp: Any = AiohttpTransport
 Http2: Any = Http2Transport
 Batch: Any = BatchTransport
 Poller: Any = OperationPoller
-"""As callers without a type checker have them."""
 
 
 @pytest.mark.parametrize(
@@ -192,6 +192,7 @@ async def test_a_single_look_that_fails_is_told_once(emulator: Emulator, caplog:
         ({"polls": "3"}, "polls must be a whole number"),
         ({"polls": 1.5}, "polls must be a whole number"),
         ({"polls": -1}, "polls must be a whole number"),
+        ({"duration": math.nan}, "duration must be a number of seconds"),
     ],
 )
 def test_a_script_that_nobody_can_play_is_refused(script: dict[str, Any], message: str) -> None:
@@ -256,3 +257,34 @@ async def test_that_polling_goes_on_is_said_only_where_it_does(
         (future,) = await poller.wait_all([emulator.add_operation(faults=[HttpError(503)])])
     assert (future.exception() is None) is goes_on
     assert ("polling goes on" in caplog.text) is goes_on
+
+
+def _any(given: Any) -> Any:
+    """As callers without a type checker have it."""
+    return given
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: _any(HtmlPage)(status="x"), "status must be a whole number"),
+        (lambda: _any(RawReply)(status="x"), "status must be a whole number"),
+        (lambda: _any(RawReply)(body=5), "body must be a bytes"),
+        (lambda: _any(RawReply)(headers=5), "headers must be a dict"),
+        (lambda: _any(RawReply)(headers={"a": 5}), "the value of a header field must be a str"),
+        (lambda: _any(HttpError)(details=5), "details must be several JSON objects"),
+        (lambda: _any(HttpError)(details=[{"a": {1}}]), "not JSON serializable"),
+        (lambda: _any(WrongName)(object()), "name must be a str"),
+        (lambda: _any(Emulator()).plan(5), "a script must be a Script"),
+        (lambda: _any(Emulator)(ssl_context=5), "ssl_context must be a SSLContext"),
+    ],
+)
+def test_a_fault_that_cannot_be_played_is_refused_where_it_is_given(make: Callable[[], object], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        make()
+
+
+async def test_a_duration_beyond_all_numbers_is_for_ever(emulator: Emulator) -> None:
+    name = emulator.add_operation(duration=10**400)
+    async with make_poller(emulator.origin) as poller:
+        assert not (await poller.get(name)).done

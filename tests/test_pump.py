@@ -8,15 +8,18 @@ import gc
 import itertools
 import logging
 import random
+import socket
 import sys
+import threading
+import time
 from collections import Counter
 from typing import Any
 
 import backoff
 import pytest
-from google.auth.credentials import Credentials, TokenState
+from google.auth.credentials import AnonymousCredentials, Credentials, TokenState
 
-from lro_poller import WORKSPACE_EVENTS, Budget, History, PollerClosed, PollError, PollTimeout
+from lro_poller import WORKSPACE_EVENTS, Budget, History, OperationPoller, PollerClosed, PollError, PollTimeout
 from lro_poller.wire import Reply
 
 from .conftest import new_jumping_loop
@@ -546,3 +549,34 @@ async def test_a_transport_that_does_not_know_what_it_carries_is_not_limited(say
     async with open_scripted(transport) as poller:
         await poller.wait_all([f"operations/{number}" for number in range(10)])
     assert transport.most_in_flight == 10
+
+
+@pytest.mark.behaviour("B10")
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # the real clock, which goes on while the loop stands still
+@pytest.mark.parametrize("limit", ["deadline", "poll_timeout"])
+async def test_what_came_while_the_program_stood_still_was_in_time(limit: str) -> None:
+    """As when a machine is suspended: the reply is in the socket, and the timer rings before it is read."""
+
+    def serve() -> None:
+        connection = listener.accept()[0]
+        with connection:
+            connection.recv(4096)
+            answered.wait(10)
+            connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{"done": true}')
+
+    def stand_still() -> None:
+        answered.set()
+        until = time.monotonic() + 0.4
+        while time.monotonic() < until:
+            pass
+
+    answered = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        options: dict[str, Any] = {"poll_timeout": 0.2, "max_poll_failures": 0} if limit == "poll_timeout" else {}
+        async with OperationPoller(endpoint=origin, credentials=AnonymousCredentials(), **options) as poller:
+            future = poller.submit("operations/a", deadline=0.2 if limit == "deadline" else 60)
+            asyncio.get_running_loop().call_later(0.1, stand_still)
+            assert await future is None
+            assert future.polls == 1

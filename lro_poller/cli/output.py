@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -16,8 +15,6 @@ from typing import TextIO
 from .exits import Complaint, Exit
 
 __all__ = ["escape_controls", "finish", "prepare", "say", "write_json", "write_line"]
-
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def prepare() -> None:
@@ -49,7 +46,7 @@ def write_line(text: str) -> None:
 
 
 def write_json(text: str) -> None:
-    """A JSON text as one line. What standard output cannot encode is escaped as JSON does it.
+    """A JSON text as one line. What standard output cannot encode, or a terminal would act on, JSON escapes.
 
     Raises:
         Complaint: it cannot be written.
@@ -57,9 +54,10 @@ def write_json(text: str) -> None:
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         text.encode(encoding)
+        fit = text.isprintable()
     except UnicodeEncodeError:
-        text = "".join(_escaped(character, encoding) for character in text)
-    write_line(text)
+        fit = False
+    write_line(text if fit else "".join(_escaped(character, encoding) for character in text))
 
 
 def say(text: str) -> None:
@@ -88,18 +86,20 @@ def finish() -> None:
 
 
 def escape_controls(text: str) -> str:
-    """`text` without line breaks and terminal commands: a service's words stay one line, and words."""
-    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    """`text` without line breaks and terminal commands: a service's words stay one line, and words as they are read."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _escaped(character: str, encoding: str) -> str:
-    """Characters beyond ASCII stand inside strings only, where JSON escapes them as UTF-16."""
+    """Characters of other kinds than ASCII's stand inside strings only, where JSON escapes them as UTF-16."""
     try:
         character.encode(encoding)
+        if character.isprintable():
+            return character
     except UnicodeEncodeError:
-        units = character.encode("utf-16-be", "surrogatepass")
-        return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
-    return character
+        pass
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 def _lost(error: OSError) -> Complaint:

@@ -26,6 +26,8 @@ from .retry import retry_wait
 
 __all__ = ["Budget", "Claimant"]
 
+_LARGEST_BURST = 10**9  # polls: more than any transport carries
+_LONGEST_APART = 1e100  # seconds: for ever, and still a number to count with
 _FIRST_CUT = 0.5  # of what was answered a second before the first 429: the quota may be far below it
 _FOUND_BY = 0.14  # polls a second that each answer adds after that, until the next 429: twice as many in five seconds
 _LATER_CUT = 0.92  # of what was answered a second before a later 429
@@ -104,7 +106,7 @@ class Budget:
         self.in_flight = 0
         self.throttled_polls = 0
         """How many polls were answered with 429."""
-        self._burst = check_whole("burst", burst, 1)
+        self._burst = check_whole("burst", burst, 1, _LARGEST_BURST)
         self._turn = -math.inf  # when the next poll may start; by how far it is past, so much of a burst was saved up
         self._paused_until = -math.inf
         self._throttles = 0  # halts in a row without an answer between them
@@ -127,8 +129,8 @@ class Budget:
     def admit(self, now: float, who: Claimant) -> bool:
         """Starts a poll of `who`, if there is room and nobody has waited longer for it; else `who` waits in line."""
         if self.in_flight < self.max_in_flight and (not self._in_line or self._is_first(who)) and self._next() <= now:
-            self.in_flight += 1
             self._take_turn(now)
+            self.in_flight += 1
             if self._in_line:
                 self._in_line.pop(who, None)
                 self._nudge()
@@ -207,7 +209,7 @@ class Budget:
 
     def _take_turn(self, now: float) -> None:
         """A request is sent."""
-        turn, apart = self._turn, 1 / self.rate(now)
+        turn, apart = self._turn, min(1 / self.rate(now), _LONGEST_APART)
         if turn < now:
             saved = 0.0 if self._throttles else (self._burst - 1) * apart
             if now > max(turn + saved, self._paused_until) + _IDLE:

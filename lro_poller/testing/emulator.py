@@ -13,13 +13,16 @@ import contextlib
 import dataclasses
 import datetime
 import functools
+import heapq
+import itertools
 import json
 import random
+import ssl
 import urllib.parse
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import backoff
 from aiohttp import web
@@ -28,7 +31,6 @@ from google.auth.credentials import AnonymousCredentials
 
 from ..checks import check_part, check_whole
 from ..counting import counted
-from ..engine.schedule import Schedule
 from ..poller import OperationPoller
 from ..services import WORKSPACE_EVENTS, Quota, Service
 from ..status import Code
@@ -36,9 +38,6 @@ from .batch import BATCH_PATH, answer_batch
 from .faults import Fault, error_body
 from .operations import Chance, Script, ScriptedOperation, make_name
 from .subscriptions import ApiError, Subscriptions
-
-if TYPE_CHECKING:
-    import ssl
 
 __all__ = ["Emulator", "RecordedRequest"]
 
@@ -118,12 +117,15 @@ class Emulator:
         self._quota = quota
         self._counted: deque[float] = deque()  # when the polls that count came
         self._keep_requests = None if keep_requests is None else check_whole("keep_requests", keep_requests, 0)
+        if ssl_context is not None:
+            check_part("ssl_context", ssl_context, ssl.SSLContext)
         self._ssl = ssl_context
         self._seed = seed
         self._dice = random.Random(seed)
         self._chance = Chance(duration, error_rate, fault_rate)
         self._scripts: list[Script] = []
-        self._ends: Schedule[ScriptedOperation] = Schedule()
+        self._ends: list[tuple[float, int, ScriptedOperation]] = []  # a heap
+        self._count = itertools.count()
         self._stack = contextlib.AsyncExitStack()
         self._thread = contextlib.ExitStack()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -171,8 +173,9 @@ class Emulator:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._listening, self._loop = False, None
-        await self._stack.aclose()
+        self._listening = False
+        await self._stack.aclose()  # which answers what is still asked
+        self._loop = None
 
     def __enter__(self) -> Self:
         self._check_silent()
@@ -230,7 +233,7 @@ class Emulator:
 
     def plan(self, *scripts: Script) -> None:
         """How the operations of the next requests go, one script for each."""
-        self._scripts.extend(scripts)
+        self._scripts.extend([check_part("a script", script, Script) for script in scripts])
 
     def polls(self, name: str) -> int:
         """How many polls of an operation came."""
@@ -264,8 +267,8 @@ class Emulator:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         self._record(request)
-        while (operation := self._ends.pop_due(self._now())) is not None:
-            operation.end()
+        while self._ends and self._ends[0][0] <= self._now():
+            heapq.heappop(self._ends)[2].end()
         try:
             return await handler(request)
         except ApiError as error:
@@ -408,7 +411,7 @@ class Emulator:
         )
         self.operations[name] = operation
         if operation.ends is not None:
-            self._ends.put(operation, operation.ends)
+            heapq.heappush(self._ends, (operation.ends, next(self._count), operation))
         return operation
 
     def _now(self) -> float:

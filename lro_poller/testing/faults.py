@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from ..checks import check_part, check_wait
+from ..checks import check_part, check_wait, check_whole
 from ..status import Code
 
 __all__ = [
@@ -59,9 +59,11 @@ class HttpError:
     details: Sequence[dict[str, Any]] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.status, int) or not 300 <= self.status <= 599:
-            raise ValueError(f"status must be one of HTTP's from 300 to 599, not {self.status!r}")
+        check_whole("status", self.status, 300, 599)
         check_part("message", self.message, str)
+        if not isinstance(self.details, Sequence) or not all(isinstance(detail, dict) for detail in self.details):
+            raise TypeError(f"details must be several JSON objects, not {self.details!r}")
+        json.dumps([*self.details], allow_nan=False)  # raises here, and not at each poll
         if not str(self.retry_after).isprintable():
             raise ValueError(f"retry_after must be a header field's value, in one line, not {self.retry_after!r}")
 
@@ -102,6 +104,9 @@ class HtmlPage:
 
     status: int = 200
 
+    def __post_init__(self) -> None:
+        check_whole("status", self.status, 200, 599)
+
     async def answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
         page = "<!doctype html><title>Sign in</title><p>Please sign in to use this network."
         return web.Response(text=page, status=self.status, content_type="text/html")
@@ -130,6 +135,9 @@ class WrongName:
     """A clean reply that calls the operation by another name."""
 
     name: str = "operations/somebody-elses"
+
+    def __post_init__(self) -> None:
+        check_part("name", self.name, str)
 
     async def answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
         return web.json_response({**json.loads(body), "name": self.name})
@@ -165,6 +173,14 @@ class RawReply:
     body: bytes = b""
     status: int = 200
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
+
+    def __post_init__(self) -> None:
+        check_part("body", self.body, bytes)
+        check_whole("status", self.status, 200, 599)
+        check_part("headers", self.headers, dict)
+        for name, value in self.headers.items():
+            check_part("the name of a header field", name, str)
+            check_part("the value of a header field", value, str)
 
     async def answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
         return web.Response(body=self.body, status=self.status, headers=self.headers)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -44,7 +43,7 @@ class Script:
 
     def __post_init__(self) -> None:
         if self.duration is not None:
-            check_wait("duration", self.duration)
+            object.__setattr__(self, "duration", check_wait("duration", self.duration))
         if self.polls is not None:
             check_whole("polls", self.polls, 0)
         _check_object("response", self.response)
@@ -110,7 +109,7 @@ class Chance:
             share = getattr(self, name)
             if not isinstance(share, int | float) or not 0 <= share <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, not {share!r}")
-        check_wait("duration", self.duration)
+        object.__setattr__(self, "duration", check_wait("duration", self.duration))
 
     def draw(self, dice: random.Random) -> Script:
         """One script."""
@@ -152,7 +151,6 @@ class ScriptedOperation:
         self.ends = None if script.duration is None or script.polls is not None else now + script.duration
         self.polls = 0
         self.over = False
-        self._scheduled = math.inf
         self._response = response
         self._metadata = metadata
         self._on_end = on_end

@@ -111,14 +111,15 @@ def test_standard_error_may_be_lost(served: Emulator, redirection: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "cp1252"])
 def test_what_is_escaped_is_the_same_json(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
-    value = {WORDS: "\xe9 \u20ac \ud800", "plain": "a"}
+    value = {WORDS: "\xe9 \u20ac \ud800", "plain": "a", "acts": "\x9b31m \u2028 \u202e \U000e0001"}
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding, newline=""))
     write_json(json.dumps(value, ensure_ascii=False))
     line = raw.getvalue().decode(encoding)
     assert json.loads(line) == value
     assert line.endswith("\n")
+    assert line[:-1].isprintable()
 
 
 def test_controls_are_escaped_and_words_are_not() -> None:
-    assert escape_controls(f"{WORDS}\t\x00\x7f\u2028{os.linesep}") == rf"{WORDS}\t\x00\x7f\u2028\n"
+    assert escape_controls(f"{WORDS}\t\x00\x7f\u2028\u202e{os.linesep}") == rf"{WORDS}\t\x00\x7f\u2028\u202e\n"

@@ -65,7 +65,7 @@ def pause(budget: Budget, now: float) -> float:
 @pytest.mark.parametrize("value", [0, -1, 1.5, "4", None, True, math.inf, math.nan])
 @pytest.mark.parametrize("what", ["max_in_flight", "burst"])
 def test_a_cap_that_lets_nothing_through_is_refused(what: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=f"{what} must be a whole number, 1 or more"):
+    with pytest.raises(ValueError, match=f"{what} must be a whole number, "):
         joined(**{what: value})
 
 
@@ -715,3 +715,16 @@ def test_thousands_who_leave_the_line_make_way_for_whoever_stays() -> None:
     budget.finish(ME)
     assert last.nudges == 1
     assert budget.admit(0.0, last)
+
+
+@pytest.mark.parametrize("burst", [1, 2])
+def test_a_rate_next_to_nothing_is_no_busy_loop(burst: int) -> None:
+    budget = joined(max_rate=1e-320, burst=burst)
+    for _ in range(burst):
+        start(budget, 0.0)
+    assert budget.next_time(1.0) > 1e90
+
+
+def test_a_burst_that_cannot_be_multiplied_is_refused() -> None:
+    with pytest.raises(ValueError, match="burst must be a whole number, from 1 to"):
+        Budget(max_rate=5, burst=10**400)
