@@ -36,7 +36,7 @@ from .future import OperationFuture, Updates
 from .names import NamePattern
 from .operation import Operation
 from .poller import OperationPoller, WaitOptions
-from .services import WORKSPACE_EVENTS, WORKSPACE_EVENTS_V1, Quota, Service
+from .services import WORKSPACE_EVENTS, WORKSPACE_EVENTS_V1, Dialect, Quota, Service
 from .stats import Stats
 from .status import (
     BadRequest,
@@ -53,7 +53,7 @@ from .status import (
     Status,
 )
 from .submission import Submittable
-from .terms import Progress
+from .terms import AtDeadline, Progress
 from .transports import Transport
 from .version import __version__
 
@@ -62,6 +62,7 @@ __all__ = [
     "WORKSPACE_EVENTS_V1",
     "Aborted",
     "AlreadyExists",
+    "AtDeadline",
     "BackoffError",
     "BackoffFactory",
     "BadRequest",
@@ -73,6 +74,7 @@ __all__ = [
     "DeadlineExceeded",
     "DebugInfo",
     "DecodeError",
+    "Dialect",
     "ErrorInfo",
     "FailedPrecondition",
     "Help",

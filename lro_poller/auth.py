@@ -45,6 +45,11 @@ _OAUTH_ERRORS = (
     "invalid_scope",
     "invalid_request",
 )
+_REMEDIES = {
+    "invalid_grant": "; it has expired or was revoked: sign in again, or supply another",
+    "invalid_scope": "; ask for those scopes alone that were granted",
+    "unauthorized_client": "; ask for those scopes alone that were granted",
+}
 _NOT_REFRESHABLE = "do not contain the necessary fields"  # in google-auth's words, of a token without a refresh_token
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)  # of files that hold a token
 _LONGEST_REFRESH = 60.0  # seconds; a token server that sends byte by byte is not waited for for ever
@@ -252,8 +257,7 @@ def _oauth_error(error: Exception) -> str:
     word = next((word for word in _OAUTH_ERRORS if word in str(error)), None)
     if word is None:
         return ""
-    remedy = "; it has expired or was revoked: sign in again, or supply another" if word == "invalid_grant" else ""
-    return f" ({word}{remedy})"
+    return f" ({word}{_REMEDIES.get(word, '')})"
 
 
 def _grant(fields: dict[str, str]) -> Grant:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 from .counting import counted
 from .future import OperationFuture, check_loop
@@ -32,6 +32,9 @@ class Completions:
         """Whoever waits again and again for the same futures, a second at a time, must leave nothing on them."""
         for future in self._times:
             future.remove_done_callback(self._put)
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("what is completed comes by 'async for future in …'")
 
     def __aiter__(self) -> Completions:
         return self

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["load_default", "load_file", "scoped"]
 
 _WAYS = (
-    "Supply them in one of these ways: run 'gcloud auth application-default login'; set "
+    "Supply them in one of these ways: run 'gcloud auth application-default login' (with --client-id-file and "
+    "--scopes, where the service has scopes of its own, as Google Workspace's have); set "
     "GOOGLE_APPLICATION_CREDENTIALS to the path of a key or configuration file; run where a service account is "
     "attached; or pass credentials=… (for an emulator: google.auth.credentials.AnonymousCredentials())"
 )

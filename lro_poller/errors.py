@@ -162,6 +162,8 @@ class DeadlineExceeded(OperationError):
 
 
 class NotFound(OperationError):
+    """The operation failed with NOT_FOUND. That there is no such operation, HTTP 404, is a `PollError`."""
+
     rpc_code = Code.NOT_FOUND
 
 

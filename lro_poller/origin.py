@@ -19,6 +19,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"""[^][ \\%"<>^`{|}]+|\[[0-9A-Fa-f:.]+\](:[0-9]*)?""")
 """With its port. Brackets hold an address of IPv6."""
 
+_BARE_HOST = re.compile(r"[\w-]+(\.[\w-]+)+(:\d+)?|localhost(:\d+)?", re.ASCII)
+
 _USER = re.compile(r"//.*@")
 """What stands before a host may be a password."""
 
@@ -38,7 +40,8 @@ def check_origin(endpoint: str, *, allow_http: bool = False) -> str:
     except ValueError as error:
         raise ValueError(f"endpoint {shown}: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"endpoint {shown} must be an origin such as 'https://example.com:443'")
+        meant = f"; did you mean 'https://{endpoint}'?" if _BARE_HOST.fullmatch(endpoint) else ""
+        raise ValueError(f"endpoint {shown} must be an origin such as 'https://example.com:443'{meant}")
     if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError(f"endpoint {shown} must be an origin: scheme, host and port, nothing else")
     if not parts.netloc.isprintable() or not _HOST.fullmatch(parts.netloc):

@@ -11,7 +11,7 @@ import math
 import random as _random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from . import services
 from .checks import check_credentials, check_function, check_part, check_seconds, check_whole
@@ -159,6 +159,19 @@ class OperationPoller:
     def __repr__(self) -> str:
         state = "new" if self._runner is None else "closed" if self._runner.closed else "open"
         return f"<OperationPoller of {self._service.id} at {self._origin}, {state}>"
+
+    def __enter__(self) -> NoReturn:
+        """Says what is meant.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            "a poller is opened by 'async with', inside an 'async def'; asyncio.run() runs that from a script"
+        )
+
+    def __exit__(self, *_: object) -> None:
+        """Python asks for it before `__enter__`."""
 
     async def __aenter__(self) -> Self:
         """Finds the credentials and starts.

@@ -20,12 +20,15 @@ from yarl import URL
 
 import lro_poller
 from lro_poller import Code
-from lro_poller.testing import Emulator, HttpError
+from lro_poller.testing import Emulator, HttpError, RawReply
 
 from .conftest import make_poller
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+SERVICES = re.findall(
+    r"```python\n(.*?)```", (Path(__file__).parents[1] / "docs" / "services.md").read_text(), re.DOTALL
+)
 RECIPES = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "docs" / "recipes.md").read_text(), re.DOTALL)
 
 
@@ -64,18 +67,49 @@ def test_the_example_of_the_emulator_runs_as_it_stands() -> None:
     run(EXAMPLES[3])
 
 
-def test_the_example_of_another_service_runs_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_of_a_test_passes_as_it_stands(lro_emulator: Emulator) -> None:
+    scope: dict[str, Any] = {}
+    exec(compile(EXAMPLES[4], "README.md", "exec"), scope)
+    scope["test_it"](lro_emulator)
+
+
+def point(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
+    """Has every poller of an example poll there."""
+    opened = lro_poller.OperationPoller
+    here = functools.partial(opened, endpoint=origin, credentials=AnonymousCredentials())
+    monkeypatch.setattr(lro_poller, "OperationPoller", here)
+
+
+def test_the_example_of_other_services_runs_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     service = lro_poller.Service("run", "v2", "https://run.googleapis.com", lro_poller.NamePattern("projects/**"))
     with Emulator(service) as emulator:
         emulator.add_operation("projects/p/locations/l/operations/o")
-        opened = lro_poller.OperationPoller
-
-        def poller(service: lro_poller.Service) -> lro_poller.OperationPoller:
-            return opened(service, endpoint=emulator.origin, credentials=AnonymousCredentials())
-
-        monkeypatch.setattr(lro_poller, "OperationPoller", poller)
-        run(EXAMPLES[4])
+        point(monkeypatch, emulator.origin)
+        run(SERVICES[0])
         assert [request.path for request in emulator.requests] == ["/v2/projects/p/locations/l/operations/o"]
+
+
+@pytest.mark.behaviour("B1", "B4")
+@pytest.mark.parametrize(
+    "reply, outcome",
+    [
+        ({"status": "DONE", "targetLink": "x"}, None),
+        ({"status": "DONE", "error": {"errors": [{"code": "NOT_FOUND", "message": "gone"}]}}, "NOT_FOUND: gone"),
+    ],
+)
+def test_the_example_of_a_dialect_runs_as_it_stands(
+    monkeypatch: pytest.MonkeyPatch, reply: dict[str, Any], outcome: str | None
+) -> None:
+    service = lro_poller.Service(
+        "compute", "compute/v1", "https://compute.googleapis.com", lro_poller.NamePattern("projects/**")
+    )
+    name, body = "projects/p/zones/z/operations/operation-1", json.dumps(reply).encode()
+    with Emulator(service) as emulator:
+        emulator.add_operation(name, faults=[RawReply(b'{"status": "RUNNING"}'), RawReply(body)])
+        point(monkeypatch, emulator.origin)
+        with contextlib.nullcontext() if outcome is None else pytest.raises(lro_poller.Unknown, match=outcome):
+            run(SERVICES[1])
+        assert emulator.polls(name) == 2
 
 
 async def test_the_batch_can_be_run_again(emulator: Emulator) -> None:

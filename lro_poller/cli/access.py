@@ -19,7 +19,8 @@ __all__ = ["make_poller"]
 
 _WAYS = """\
 Supply credentials in one of these ways:
-  run: gcloud auth application-default login
+  run: gcloud auth application-default login --client-id-file=CLIENT.json --scopes=SCOPE,...
+      (CLIENT.json is an OAuth client of your project; for services with the scope cloud-platform neither is needed)
   --credentials-file FILE, or the environment variable GOOGLE_APPLICATION_CREDENTIALS:
       a service account's key, or another configuration file of Google's libraries
   run it where a service account is attached

@@ -19,6 +19,17 @@ from .values import parse_count, parse_duration, parse_port, parse_rate, parse_s
 
 __all__ = ["parse"]
 
+_MEANT = {
+    "--timeout": "--deadline",
+    "--json": "--format json",
+    "--output": "--format json",
+    "-v": "--verbose",
+    "--debug": "--verbose",
+    "--scopes": "--scope",
+    "--credentials": "--credentials-file",
+}
+"""What other programs call it."""
+
 _FIRST_STEPS = """\
 first steps, without an account; no request leaves this machine:
   lro-poller demo              two hundred operations, polled before your eyes
@@ -49,6 +60,8 @@ exit status:
   1    the operation failed
   2    bad usage, a bad name, or no credentials
   4    the poll failed
+  74   standard output cannot be written
+  130  interrupted (Ctrl-C); 143 terminated; 129 hung up
 """
 
 _WAIT_EXAMPLES = """\
@@ -77,8 +90,12 @@ With --format json it prints what 'wait' prints, and the outcome may be "running
 
 _EMULATE_NOTES = """\
 The first line of standard output is its origin, once it listens; it listens on loopback only.
-Operations are created as in the real service, by POST /v1beta/subscriptions. These are there from the start:
+These operations are there from the start:
   operations/demo-success   operations/demo-failure   operations/demo-endless
+Others are created as in the real service:
+  curl http://127.0.0.1:8901/v1beta/subscriptions -d '{"targetResource": "//chat.googleapis.com/spaces/x",
+    "eventTypes": ["google.workspace.chat.message.v1.created"],
+    "notificationEndpoint": {"pubsubTopic": "projects/p/topics/t"}}'
 Ctrl-C ends it, and everything on it.
 """
 
@@ -114,7 +131,8 @@ def _refuse(command: argparse.ArgumentParser, unknown: Sequence[str]) -> NoRetur
     known = [option for action in command._actions for option in action.option_strings]
     words = [word.partition("=")[0] for word in unknown if word != "-"]
     early = [word for word in words if word in known]
-    meant = [close for word in words for close in difflib.get_close_matches(word, known, 1)]
+    meant = [close for word in words if (close := _MEANT.get(word) or _like(word, known)) is not None]
+    meant = [option for option in meant if option.split()[0] in known]
     hint = ""
     if early and "--" not in unknown:
         hint = f" (options of a command come after it: {command.prog} {' '.join(early)} …)"
@@ -123,6 +141,11 @@ def _refuse(command: argparse.ArgumentParser, unknown: Sequence[str]) -> NoRetur
     elif any(action.nargs == "+" for action in command._actions) and not any(word.startswith("-") for word in words):
         hint = " (names belong together, before the options or after them)"
     command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+
+
+def _like(word: str, known: Sequence[str]) -> str | None:
+    close = difflib.get_close_matches(word, known, 1, cutoff=0.7)
+    return close[0] if close else None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -154,7 +177,7 @@ def _add_wait(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--deadline",
         type=parse_seconds,
         metavar="TIME",
-        help="how long to wait for each: 90, 90s, 5m, 1h30m, 2d (no limit)",
+        help="how long to wait for each: 90, 90s, 5m, 1h30m, 2d (default: no limit)",
     )
     _add_service(wait)
     wait.add_argument(
@@ -175,7 +198,7 @@ def _add_get(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     get.add_argument("name", metavar="NAME", help="such as operations/abc")
     _add_service(get)
     get.set_defaults(max_in_flight=1, max_rate=None)
-    _add_format(get)
+    _add_format(get, "text")
 
 
 def _add_emulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -246,11 +269,10 @@ def _add_service(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_format(command: argparse.ArgumentParser) -> None:
+def _add_format(command: argparse.ArgumentParser, auto: str = "text, with a progress bar on a terminal") -> None:
     command.add_argument(
         "--format",
         choices=("auto", "text", "json"),
         default="auto",
-        help="auto: text, with a progress bar on a terminal; text: no bar; "
-        "json: one object a line on standard output, nothing else there",
+        help=f"auto: {auto}; text: no bar; json: one object a line on standard output, nothing else there",
     )

@@ -88,7 +88,8 @@ class Service:
             value = getattr(self, part)
             if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
                 shown = kind.__name__ if isinstance(kind, type) else kind
-                raise TypeError(f"{part} of a Service must be of type {shown}, not {value!r}")
+                hint = ", such as NamePattern('projects/*/operations/*')" if kind is NamePattern else ""
+                raise TypeError(f"{part} of a Service must be of type {shown}{hint}, not {value!r}")
         check_function("dialect of a Service", self.dialect)
         object.__setattr__(self, "not_found_grace", check_wait("not_found_grace of a Service", self.not_found_grace))
         for scope in self.scopes:

@@ -16,6 +16,7 @@ import functools
 import heapq
 import itertools
 import json
+import logging
 import random
 import ssl
 import urllib.parse
@@ -40,6 +41,8 @@ from .operations import Chance, Script, ScriptedOperation, make_name
 from .subscriptions import ApiError, Subscriptions
 
 __all__ = ["Emulator", "RecordedRequest"]
+
+logger = logging.getLogger("lro_poller")
 
 Json = dict[str, Any]
 
@@ -282,6 +285,7 @@ class Emulator:
         url = urllib.parse.urlsplit(request.raw_path)
         self.requests.append(RecordedRequest(request.method, url.path, url.query, request.headers, self._now()))
         self.request_count += 1
+        logger.debug("%s %s", request.method, url.path)
         if self._keep_requests is not None:
             del self.requests[: max(0, len(self.requests) - self._keep_requests)]
 

@@ -1,4 +1,7 @@
-"""One request out, one reply in.
+"""One request out, one reply in: what a transport is, and the words it speaks.
+
+`AiohttpTransport` is in `lro_poller.transports.aiohttp`, `Http2Transport` in `.http2`, `BatchTransport` in `.batch`:
+each brings its own libraries. A transport of one's own returns a `Reply`, or raises `NoReply`.
 
 Sources: google/api/http.proto for the URL, RFC 9110 for what counts as a reply.
 """
@@ -10,16 +13,16 @@ from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from ..origin import check_origin
-from ..wire import Reply
+from ..wire import MAX_BODY, Fault, NoReply, Reply
 
-__all__ = ["Limited", "Transport", "check_home", "check_transport"]
+__all__ = ["MAX_BODY", "Fault", "Limited", "NoReply", "Reply", "Transport", "check_home", "check_transport"]
 
 
 @runtime_checkable
 class Transport(Protocol):
     """What sends a poll, for pollers of one event loop. It knows nothing of operations, deadlines or tokens.
 
-    It follows no redirect, keeps no cookie, bounds what it reads (`wire.MAX_BODY`), and
+    It follows no redirect, keeps no cookie, bounds what it reads (`MAX_BODY`), and
     leaves time and numbers to the poller, which cancels `send` when it has taken too long.
     """
 

@@ -106,7 +106,7 @@ def test_a_terminal_that_is_gone_is_no_failure_of_an_operation(served: Emulator,
 
 
 def test_what_was_told_not_to_hear_that_the_terminal_is_gone_goes_on(served: Emulator) -> None:
-    name = served.add_operation(polls=2)
+    name = served.add_operation(polls=1)
     command = ["nohup", *COMMAND, "wait", name, *at(served), "--verbose", "--format", "json"]
     with Child(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         wait_for(process, f"{name}: poll 1: still running")

@@ -15,6 +15,7 @@ import lro_poller
 from lro_poller import (
     WORKSPACE_EVENTS,
     WORKSPACE_EVENTS_V1,
+    AtDeadline,
     BackoffError,
     BackoffFactory,
     BadRequest,
@@ -23,6 +24,7 @@ from lro_poller import (
     CredentialsError,
     DebugInfo,
     DecodeError,
+    Dialect,
     ErrorInfo,
     Help,
     History,
@@ -281,3 +283,11 @@ def wrapped(poller: OperationPoller, given: Submittable, **options: Unpack[WaitO
 
 def built(transport: Transport | None, backoff: BackoffFactory | None, progress: Progress | None) -> OperationPoller:
     return OperationPoller(transport=transport, backoff=backoff, progress=progress)
+
+
+def dialect(name: str, body: bytes) -> Operation:
+    return Operation.from_json(name, body)
+
+
+READ: Dialect = dialect
+LEFT: AtDeadline = "leave"
