@@ -20,7 +20,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from lro_poller.engine.cadence import jittered, wait_by
+from lro_poller.engine.cadence import jittered
+from lro_poller.engine.forecast import wait_by
 from lro_poller.engine.history import Kind
 from lro_poller.engine.lines import Line
 from lro_poller.engine.queue import Queue

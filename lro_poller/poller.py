@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeAlias, Type
 from . import services
 from .checks import check_credentials, check_function, check_part, check_seconds, check_whole
 from .collecting import Completions, settled
-from .engine.budget import Budget
+from .engine.budget import MAX_IN_FLIGHT, Budget
 from .engine.cadence import BackoffFactory
 from .engine.history import History
 from .future import OperationFuture, check_loop
@@ -63,7 +63,6 @@ class WaitOptions(TypedDict, total=False):
 
 _OPTIONS = {*WaitOptions.__annotations__, "decode"}
 
-_MAX_IN_FLIGHT = 32
 
 QUOTA_SHARE = 0.95
 """How much of a service's known quota a poller takes by default: the rest is room for clocks that differ."""
@@ -145,7 +144,7 @@ class OperationPoller:
             raise ValueError("max_in_flight and max_rate are the budget's own where a budget is given")
         if budget is None:
             budget = Budget(
-                _MAX_IN_FLIGHT if max_in_flight is None else max_in_flight,
+                MAX_IN_FLIGHT if max_in_flight is None else max_in_flight,
                 self._default_rate() if max_rate is None else max_rate,
             )
         self.budget = check_part("budget", budget, Budget)

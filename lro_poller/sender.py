@@ -48,7 +48,6 @@ class Sender:
     Attributes:
         latency: Seconds that a request takes, smoothed.
         polls: How many requests were handed to the transport.
-        limited: Whether the transport takes so many requests at once and no more.
     """
 
     def __init__(
@@ -62,7 +61,6 @@ class Sender:
         self._prefix = f"/{service.version}/"
         self._transport = transport
         self._capacity = transport.capacity if isinstance(transport, Limited) else None
-        self.limited = self._capacity is not None
         self._authorizer = authorizer
         self._loop = asyncio.get_running_loop()
         self._reached = False

@@ -66,8 +66,8 @@ class Code(enum.IntEnum):
         return _CODE_OF_HTTP.get(status, cls.UNKNOWN)
 
 
-# The mapping is the comment above each code in google/rpc/code.proto, read backwards;
-# where several codes share an HTTP status it is the one that proto lists as its usual cause.
+# The mapping is the comment above each code in google/rpc/code.proto, read backwards; where several codes share an
+# HTTP status it is one that fits any cause of it.
 _CODE_OF_HTTP = {
     200: Code.OK,
     400: Code.INVALID_ARGUMENT,
@@ -88,7 +88,7 @@ class _Detail(msgspec.Struct, frozen=True, rename="camel"):
     """A message of google/rpc/error_details.proto; a field that is absent has its proto default."""
 
 
-class ErrorInfo(_Detail, frozen=True, rename="camel"):
+class ErrorInfo(_Detail, frozen=True):
     """Why a request failed, for programs: `reason` is unique within `domain`."""
 
     reason: str = ""
@@ -96,26 +96,26 @@ class ErrorInfo(_Detail, frozen=True, rename="camel"):
     metadata: dict[str, str] = {}
 
 
-class RetryInfo(_Detail, frozen=True, rename="camel"):
+class RetryInfo(_Detail, frozen=True):
     """How long to wait, in seconds, before the request is worth repeating."""
 
     retry_delay: float = 0.0
 
 
-class QuotaViolation(_Detail, frozen=True, rename="camel"):
+class QuotaViolation(_Detail, frozen=True):
     """One quota check that failed."""
 
     subject: str = ""
     description: str = ""
 
 
-class QuotaFailure(_Detail, frozen=True, rename="camel"):
+class QuotaFailure(_Detail, frozen=True):
     """Which quota checks failed."""
 
     violations: tuple[QuotaViolation, ...] = ()
 
 
-class PreconditionViolation(_Detail, frozen=True, rename="camel"):
+class PreconditionViolation(_Detail, frozen=True):
     """One precondition that did not hold."""
 
     type: str = ""
@@ -123,13 +123,13 @@ class PreconditionViolation(_Detail, frozen=True, rename="camel"):
     description: str = ""
 
 
-class PreconditionFailure(_Detail, frozen=True, rename="camel"):
+class PreconditionFailure(_Detail, frozen=True):
     """Which preconditions did not hold."""
 
     violations: tuple[PreconditionViolation, ...] = ()
 
 
-class FieldViolation(_Detail, frozen=True, rename="camel"):
+class FieldViolation(_Detail, frozen=True):
     """One field of a request that was wrong."""
 
     field: str = ""
@@ -137,20 +137,20 @@ class FieldViolation(_Detail, frozen=True, rename="camel"):
     reason: str = ""
 
 
-class BadRequest(_Detail, frozen=True, rename="camel"):
+class BadRequest(_Detail, frozen=True):
     """Which fields of a request were wrong."""
 
     field_violations: tuple[FieldViolation, ...] = ()
 
 
-class RequestInfo(_Detail, frozen=True, rename="camel"):
+class RequestInfo(_Detail, frozen=True):
     """What the service calls the request, for a support case."""
 
     request_id: str = ""
     serving_data: str = ""
 
 
-class ResourceInfo(_Detail, frozen=True, rename="camel"):
+class ResourceInfo(_Detail, frozen=True):
     """Which resource the error is about."""
 
     resource_type: str = ""
@@ -159,27 +159,27 @@ class ResourceInfo(_Detail, frozen=True, rename="camel"):
     description: str = ""
 
 
-class HelpLink(_Detail, frozen=True, rename="camel"):
+class HelpLink(_Detail, frozen=True):
     """One link to documentation."""
 
     description: str = ""
     url: str = ""
 
 
-class Help(_Detail, frozen=True, rename="camel"):
+class Help(_Detail, frozen=True):
     """Links to documentation."""
 
     links: tuple[HelpLink, ...] = ()
 
 
-class LocalizedMessage(_Detail, frozen=True, rename="camel"):
+class LocalizedMessage(_Detail, frozen=True):
     """A message fit to be shown to a user, in `locale` (BCP 47)."""
 
     locale: str = ""
     message: str = ""
 
 
-class DebugInfo(_Detail, frozen=True, rename="camel"):
+class DebugInfo(_Detail, frozen=True):
     """What the service says about where it failed."""
 
     stack_entries: tuple[str, ...] = ()

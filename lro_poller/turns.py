@@ -37,7 +37,6 @@ class Turns:
         self._sender = sender
         self._budget = budget
         self._claimant = claimant
-        self._in_line = False
         self._rests = 0  # in a row
         self._news: asyncio.Future[None] | None = None  # done when there may be a turn for whoever has a new token
 
@@ -53,7 +52,7 @@ class Turns:
     def next_time(self, now: float, due: float, in_flight: int) -> float:
         """When to try to start a poll that is due at `due`, while `in_flight` are under way."""
         turn = self._budget.next_time(now, self._claimant)
-        if turn == math.inf and not self._in_line:
+        if turn == math.inf and not self._budget.is_in_line(self._claimant):
             turn = now  # to get in line: only who stands in it is told when there is room
         again = now + _FULL_FOR if self._is_full(in_flight) else now
         return max(due, turn, self.rests_until, again)
@@ -64,8 +63,7 @@ class Turns:
 
     def take(self, now: float) -> bool:
         """Takes a turn and room in the budget; False, and stands in line for it, where there is none."""
-        self._in_line = not self._budget.admit(now, self._claimant)
-        return not self._in_line
+        return self._budget.admit(now, self._claimant)
 
     def give_back(self) -> None:
         """The poll that had taken a turn is over: there is room for whoever waits with a new token."""
@@ -74,9 +72,7 @@ class Turns:
 
     def leave_line(self) -> None:
         """There is nothing to take a turn for."""
-        if self._in_line:
-            self._in_line = False
-            self._budget.leave(self._claimant)
+        self._budget.leave(self._claimant)
 
     async def take_with_a_new_token(self) -> Exception | None:
         """Waits for a token, and then for a turn: a poll that cannot be sent takes no room from other pollers.
@@ -121,4 +117,4 @@ class Turns:
 
     def _is_full(self, in_flight: int) -> bool:
         """Whether the transport takes no more for now."""
-        return self._sender.limited and not self._sender.can_send(in_flight)
+        return not self._sender.can_send(in_flight)

@@ -10,10 +10,19 @@ import msgspec
 
 from .counting import counted
 
-__all__ = ["MAX_BODY", "Fault", "NoReply", "Reply"]
+__all__ = ["MAX_BODY", "Fault", "NoReply", "Reply", "passes"]
 
 MAX_BODY = 1 << 20
 """Bytes of a decoded body. An Operation carries one resource; a mebibyte is far more than any has."""
+
+
+_PASSING_4XX = frozenset({408, 425, 429})
+_FINAL_5XX = frozenset({501, 505})  # neither a method nor a protocol version appears by waiting
+
+
+def passes(status: int) -> bool:
+    """Whether an HTTP status is one that the next poll may not meet (AIP-194, RFC 9110)."""
+    return status in _PASSING_4XX or (status >= 500 and status not in _FINAL_5XX) or status < 200
 
 
 class Reply(msgspec.Struct, frozen=True):

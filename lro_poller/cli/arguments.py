@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from ..engine.budget import MAX_IN_FLIGHT
 from ..services import SERVICES, WORKSPACE_EVENTS
 from ..version import __version__
 from .exits import Complaint
@@ -181,7 +182,7 @@ def _add_wait(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     _add_service(wait)
     wait.add_argument(
-        "--max-in-flight", type=parse_count, default=32, metavar="N", help="polls under way at once (default: 32)"
+        "--max-in-flight", type=parse_count, metavar="N", help=f"polls under way at once (default: {MAX_IN_FLIGHT})"
     )
     wait.add_argument(
         "--max-rate",

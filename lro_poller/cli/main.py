@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import io
 import logging
 import sys
@@ -56,22 +57,9 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], Exit]:
-    # A command's module brings its libraries with it: only the one that runs is loaded.
-    if name == "wait":
-        from .wait import wait
-
-        return wait
-    if name == "get":
-        from .get import get
-
-        return get
-    if name == "emulate":
-        from .emulate import emulate
-
-        return emulate
-    from .demo import demo
-
-    return demo
+    """What runs a command: the function of its name, of the module of its name, which brings its libraries with it."""
+    command: Callable[[argparse.Namespace], Exit] = getattr(importlib.import_module(f".{name}", __package__), name)
+    return command
 
 
 def _log(*, verbose: bool) -> None:

@@ -24,7 +24,10 @@ from typing import Protocol
 from ..checks import check_rate, check_whole
 from .retry import retry_wait
 
-__all__ = ["Budget", "Claimant"]
+__all__ = ["MAX_IN_FLIGHT", "Budget", "Claimant"]
+
+MAX_IN_FLIGHT = 32
+"""How many polls may be under way at once, unless somebody says otherwise."""
 
 _LARGEST_BURST = 10**9  # polls: more than any transport carries
 _LONGEST_APART = 1e100  # seconds: for ever, and still a number to count with
@@ -100,7 +103,7 @@ class Budget:
         "throttled_polls",
     )
 
-    def __init__(self, max_in_flight: int = 32, max_rate: float = math.inf, *, burst: int = 1) -> None:
+    def __init__(self, max_in_flight: int = MAX_IN_FLIGHT, max_rate: float = math.inf, *, burst: int = 1) -> None:
         self.max_in_flight = check_whole("max_in_flight", max_in_flight, 1)
         self.max_rate = check_rate("max_rate", max_rate)
         self.in_flight = 0
@@ -140,6 +143,10 @@ class Budget:
         self._in_line.setdefault(who)
         self._nudge(but=who)  # whoever is first may have nothing to poll any more, or no loop
         return False
+
+    def is_in_line(self, who: Claimant) -> bool:
+        """Whether `who` waits for a turn, and is told when there is room."""
+        return who in self._in_line
 
     def leave(self, who: Claimant) -> None:
         """`who` has nothing to poll any more."""

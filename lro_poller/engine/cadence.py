@@ -16,19 +16,12 @@ import msgspec
 from ..checks import check_function
 from ..errors import BackoffError
 from ..operation import Operation
-from .forecast import Forecast
+from .forecast import JITTER
 
-__all__ = ["JITTER", "BackoffFactory", "Generated", "check_backoff", "jittered", "wait_by"]
+__all__ = ["BackoffFactory", "Generated", "check_backoff", "jittered"]
 
 BackoffFactory: TypeAlias = Callable[[], Generator[Any, Any, None]]
 """A wait generator function of `backoff`, or a `functools.partial` of one."""
-
-JITTER = 0.1
-"""Each wait is spread by this share to either side. Wider jitter costs lateness and saves no poll."""
-
-_VENTURE = 0.4  # the same, for the few looks by a forecast that are there to learn from
-_RARELY = 7  # exponent: one look in ten is moved by a fifth of that, or more
-_SHORTEST_WAIT = 0.02  # seconds between two looks by a forecast
 
 _LONGEST_TOLD = 10**15  # of a whole number: Python refuses to write out the longest
 _MOST_TAKEN = 1000  # waits; a generator has long come to its longest by then, and a token may claim any number
@@ -101,14 +94,12 @@ def _no_waits() -> Generator[float, Any, None]:
     yield from ()
 
 
-def check_backoff(factory: BackoffFactory | None) -> BackoffFactory | None:
+def check_backoff(factory: BackoffFactory) -> BackoffFactory:
     """Returns a `backoff=` argument.
 
     Raises:
         TypeError: it is no generator function.
     """
-    if factory is None:
-        return None
     if not callable(factory):
         raise TypeError(
             f"backoff must be a function that makes a wait generator, such as backoff.expo or "
@@ -120,16 +111,3 @@ def check_backoff(factory: BackoffFactory | None) -> BackoffFactory | None:
 def jittered(wait: float, random: float) -> float:
     """`wait` moved by at most `JITTER` of itself; `random` is uniform in [0, 1)."""
     return wait * (1 + JITTER * (2 * random - 1))
-
-
-def wait_by(forecast: Forecast, age: float, random: float, *, granted: bool = False) -> float:
-    """Seconds to wait for the next look by a forecast, after one at `age`; sooner where polls are `granted`.
-
-    Spread by a share of what lies between this look and the one after it, if that is shorter: where
-    looks stand close together, each has its moment. Seldom it is spread far: looks that always come at
-    the same age would never tell when ends happen.
-    """
-    look = forecast.next_look(age, granted=granted)
-    room = min(look - age, forecast.next_look(look, granted=granted) - look)
-    side = 2 * random - 1
-    return max(look - age + room * (JITTER * side + _VENTURE * side**_RARELY), _SHORTEST_WAIT)

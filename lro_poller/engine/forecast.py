@@ -17,7 +17,14 @@ from ..operation import Operation
 from .durations import PRIOR
 from .outlook import AGES, Outlook
 
-__all__ = ["PLAIN", "Forecast", "Hints", "around", "by_survival", "place_of", "price_of"]
+__all__ = ["JITTER", "PLAIN", "Forecast", "Hints", "around", "by_survival", "place_of", "price_of", "wait_by"]
+
+JITTER = 0.1
+"""Each wait is spread by this share to either side. Wider jitter costs lateness and saves no poll."""
+
+_VENTURE = 0.4  # the same, for the few looks that are there to learn from
+_RARELY = 7  # exponent: one look in ten is moved by a fifth of that, or more
+_SHORTEST_WAIT = 0.02  # seconds between two looks
 
 _PRICE = 0.5
 _PLAIN_PRICE = 0.75  # while nothing is known: with it no usual fixed or exponential schedule is better in both
@@ -168,3 +175,16 @@ def _unit_forecast(price_exponent: int) -> Forecast:
     price = _UNIT * 2.0**price_exponent
     survival = [_BELIEF / (1 + (age / _UNIT) ** _SURENESS) + (1 - _BELIEF) / (1 + age / _UNIT) for age in AGES]
     return _Planned(survival, lambda age: price, price)
+
+
+def wait_by(forecast: Forecast, age: float, random: float, *, granted: bool = False) -> float:
+    """Seconds to wait for the next look by a forecast, after one at `age`; sooner where polls are `granted`.
+
+    Spread by a share of what lies between this look and the one after it, if that is shorter: where
+    looks stand close together, each has its moment. Seldom it is spread far: looks that always come at
+    the same age would never tell when ends happen.
+    """
+    look = forecast.next_look(age, granted=granted)
+    room = min(look - age, forecast.next_look(look, granted=granted) - look)
+    side = 2 * random - 1
+    return max(look - age + room * (JITTER * side + _VENTURE * side**_RARELY), _SHORTEST_WAIT)

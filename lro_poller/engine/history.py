@@ -210,7 +210,7 @@ class History:
             durations = Durations()
             for low, high in read.intervals:
                 durations.add(low, math.inf if high is None else high)
-            durations.seen = max(read.seen, durations.seen)
+            durations.seen = read.seen
             self.kind(key).retire()  # asked for, so that the one that was used least recently is forgotten
             self._kinds[key] = Kind(durations, self._turns)
 

@@ -11,8 +11,8 @@ import math
 from typing import TypeAlias
 
 from .budget import Budget
-from .cadence import jittered, wait_by
-from .forecast import Forecast
+from .cadence import jittered
+from .forecast import Forecast, wait_by
 from .learning import Learner
 from .queue import Queue
 from .retry import retry_wait

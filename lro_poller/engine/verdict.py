@@ -20,7 +20,7 @@ from ..errors import PollError
 from ..operation import Operation
 from ..services import Dialect, Service
 from ..status import Status
-from ..wire import Fault, NoReply, Reply
+from ..wire import Fault, NoReply, Reply, passes
 
 __all__ = [
     "MAX_RETRY_AFTER",
@@ -79,9 +79,7 @@ class Refused(msgspec.Struct, frozen=True):
 
 Verdict: TypeAlias = Running | Ended | Setback | Unauthorized | Refused
 
-_PASSING_4XX = frozenset({408, 425, 429})
 _LONGEST_ERROR = 1 << 16  # bytes; each operation that is pending keeps what the error of its last poll said
-_FINAL_5XX = frozenset({501, 505})  # neither a method nor a protocol version appears by waiting
 
 
 def judge(service: Service, name: str, reply: Reply, read: Dialect, *, age: float, arrived: float) -> Verdict:
@@ -104,7 +102,7 @@ def judge(service: Service, name: str, reply: Reply, read: Dialect, *, age: floa
     )
     if reply.status == 401:
         return Unauthorized(error)
-    if _passes(reply.status) or (reply.status == 404 and age < service.not_found_grace):
+    if passes(reply.status) or (reply.status == 404 and age < service.not_found_grace):
         asked = max(retry_after(reply.headers, arrived), _bounded(status.retry_delay))
         return Setback(error, asked, reply.status == 429)
     return Refused(error)
@@ -159,11 +157,6 @@ def _judge_success(service: Service, name: str, reply: Reply, read: Dialect, arr
         refusal.__cause__ = error
         return Refused(refusal)
     return Ended(operation) if ended else Running(operation, retry_after(reply.headers, arrived))
-
-
-def _passes(status: int) -> bool:
-    """Whether an HTTP status is one that the next poll may not meet (AIP-194, RFC 9110)."""
-    return status in _PASSING_4XX or (status >= 500 and status not in _FINAL_5XX) or status < 200
 
 
 def _bounded(seconds: float | None) -> float:

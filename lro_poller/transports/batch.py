@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from ..checks import check_path, check_wait, check_whole
-from ..wire import MAX_BODY, Fault, NoReply, Reply
+from ..wire import MAX_BODY, Fault, NoReply, Reply, passes
 from . import check_home
 from .multipart import MAX_PARTS, Fields, Message, by_content_id, find_boundary, split, write
 
@@ -38,7 +38,6 @@ _LONGEST_WAIT = 1.0  # seconds
 _ROUTING = "x-goog-request-params"  # the one field that differs from poll to poll
 _BOUNDARY = b"lro-poller"  # a part is a request line and one field: none of its lines begins with dashes
 _STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)? ([1-9]\d\d)(?= |\r?$)")
-_EACH_POLLS_OWN = frozenset({401, 408, 425, 429, 500, *range(502, 505), *range(506, 600)})
 
 _Fields = tuple[tuple[str, str], ...]
 
@@ -268,7 +267,7 @@ class BatchTransport:
         a server that knows no batches, or, where it did know them before, from a portal on the way.
         """
         origin = self._transport.origin
-        if reply.status in _EACH_POLLS_OWN:
+        if reply.status == 401 or passes(reply.status):  # each poll's own
             if len(reply.body) <= MAX_BODY:
                 return reply
             return NoReply(Fault.TOO_LARGE, f"{origin} sent a body of more than {MAX_BODY} bytes")

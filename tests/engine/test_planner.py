@@ -10,8 +10,8 @@ import backoff
 import pytest
 
 from lro_poller.engine.budget import Budget
-from lro_poller.engine.cadence import Generated, wait_by
-from lro_poller.engine.forecast import PLAIN
+from lro_poller.engine.cadence import Generated
+from lro_poller.engine.forecast import PLAIN, wait_by
 from lro_poller.engine.history import History
 from lro_poller.engine.learning import Learner
 from lro_poller.engine.planner import Planner, PollQueue, worth_after, worth_key
