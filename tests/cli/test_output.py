@@ -121,5 +121,14 @@ def test_what_is_escaped_is_the_same_json(monkeypatch: pytest.MonkeyPatch, encod
     assert line[:-1].isprintable()
 
 
+def test_what_a_terminal_would_act_on_is_escaped_where_it_could_be_encoded(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"acts": "\x9b31m \u202e", "plain": "\xe9 \u20ac"}
+    write_json(json.dumps(value, ensure_ascii=False))
+    line = capsys.readouterr().out.removesuffix("\n")
+    assert json.loads(line) == value
+    assert line.isprintable()
+    assert "\xe9 \u20ac" in line
+
+
 def test_controls_are_escaped_and_words_are_not() -> None:
     assert escape_controls(f"{WORDS}\t\x00\x7f\u2028\u202e{os.linesep}") == rf"{WORDS}\t\x00\x7f\u2028\u202e\n"
