@@ -53,6 +53,7 @@ _REMEDIES = {
 _NOT_REFRESHABLE = "do not contain the necessary fields"  # in google-auth's words, of a token without a refresh_token
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)  # of files that hold a token
 _LONGEST_REFRESH = 60.0  # seconds; a token server that sends byte by byte is not waited for for ever
+_MOST_THREADS = 3  # of refreshes that hang
 _LAST_RESORT = 60.0  # seconds in which nobody asks for another token than the only one
 _REFRESH_TIMEOUT = 30  # seconds for one request to a token server; google-auth's own default is 120
 
@@ -96,6 +97,7 @@ class Authorizer:
         self._last_resort: object = _NO_TOKEN  # a token that was rejected, and is the only one that there is
         self._last_resort_until = -math.inf
         self._why = ""
+        self._threads: set[object] = set()  # in which refreshes are under way, those that were given up included
         self._per_request = _is_per_request(credentials)
         self._failures = 0
         self._failure: CredentialsError | NoReply | None = None
@@ -135,6 +137,8 @@ class Authorizer:
         grant = self.current(self._loop.time())
         if grant is None:
             if self._failure is not None and self._loop.time() < self._rests_until:
+                if isinstance(self._failure, CredentialsError) and (old := self._fall_back(self._failure)) is not None:
+                    return old
                 raise type(self._failure)(*self._failure.args)
             refreshing = self._refresh()
             await asyncio.wait([refreshing])  # in place of shield, which reports a failure when nobody waits for it
@@ -207,30 +211,45 @@ class Authorizer:
 
     async def _try_refresh(self) -> CredentialsError | NoReply | None:
         """Refreshes; returns what went wrong. google-auth's own errors quote the token server: none is chained."""
-        credentials = self._credentials
+        if len(self._threads) >= _MOST_THREADS:
+            return NoReply(Fault.UNAUTHORIZED, f"refreshing {self._kind} hangs")
+        failure, limit = None, asyncio.timeout(_LONGEST_REFRESH)
         try:
-            async with asyncio.timeout(_LONGEST_REFRESH):
-                await in_daemon_thread(lambda: credentials.refresh(_request()))
-        except TimeoutError:
-            return NoReply(Fault.UNAUTHORIZED, f"refreshing {self._kind} took more than {_LONGEST_REFRESH:g} s")
+            async with limit:
+                await in_daemon_thread(self._refresh_here)
         except Exception as error:
+            if limit.expired():
+                return NoReply(Fault.UNAUTHORIZED, f"refreshing {self._kind} took more than {_LONGEST_REFRESH:g} s")
             what = f"refreshing {self._kind} failed: {type(error).__name__}{_oauth_error(error)}"
-            return NoReply(Fault.UNAUTHORIZED, what) if _passes(error) else self._give_up(CredentialsError(what))
-        if credentials.token == self._rejected:
-            return self._give_up(CredentialsError(f"{self._kind} gave the same token that was refused with 401"))
-        return None
+            if _passes(error):
+                return NoReply(Fault.UNAUTHORIZED, what)
+            failure = CredentialsError(what)
+        else:
+            if self._credentials.token == self._rejected:
+                failure = CredentialsError(f"{self._kind} gave the same token that was refused with 401")
+        return None if failure is None or self._fall_back(failure) is not None else failure
 
-    def _give_up(self, failure: CredentialsError) -> CredentialsError | None:
-        """There is no other token. One that was refused once may be good for other operations: it is used again.
+    def _refresh_here(self) -> None:
+        """Refreshes, in a thread."""
+        this = object()
+        self._threads.add(this)
+        try:
+            self._credentials.refresh(_request())
+        finally:
+            self._threads.discard(this)
 
-        An operation whose poll is refused twice has ended by then, and no other has.
+    def _fall_back(self, failure: CredentialsError) -> Grant | None:
+        """What may be used where there is no new token: one that was refused once may be good for other operations.
+
+        An operation whose poll is refused twice has ended by then, and no other has. None where nothing may.
         """
         now, (rejected, self._rejected) = self._loop.time(), (self._rejected, _NO_TOKEN)
-        if rejected is _NO_TOKEN or self.current(now) is None or self._cached_token != rejected:
+        grant = None if rejected is _NO_TOKEN else self.current(now)
+        if grant is None:
             self._rejected = rejected
-            return failure
-        self._last_resort, self._last_resort_until, self._why = rejected, now + _LAST_RESORT, str(failure)
-        return None
+        elif self._cached_token == rejected:  # else somebody has come by another one meanwhile
+            self._last_resort, self._last_resort_until, self._why = rejected, now + _LAST_RESORT, str(failure)
+        return grant
 
     def _rest(self, failure: CredentialsError | NoReply) -> None:
         """Until when the token server is left alone: whoever needs a token is told of the last failure."""

@@ -17,10 +17,10 @@ class Completions:
     """The futures, each when it has its outcome. One that was given several times comes as often."""
 
     def __init__(self, futures: Iterable[OperationFuture[Any]]) -> None:
+        self._times: dict[OperationFuture[Any], int] = {}  # those that have not come yet, and how often each is to come
         self._done: asyncio.Queue[OperationFuture[Any]] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._put = self._done.put_nowait  # one method for all
-        self._times: dict[OperationFuture[Any], int] = {}  # those that have not come yet, and how often each is to come
         self._left = 0  # less those that a reader waits for
         context = contextvars.copy_context()
         for future in futures:

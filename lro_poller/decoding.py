@@ -197,10 +197,11 @@ _PLACED = re.compile(r"(.*?)( - at `\$[^`]*`)?", re.DOTALL)
 
 def _without_values(said: str) -> str:
     """What msgspec says of types and places; a value is in quotation marks, and may hold some itself."""
+    if "unknown field `" in said:  # which may itself look like a place
+        return said.partition("unknown field `")[0] + "unknown field `…`"
     match = _PLACED.fullmatch(said)
     assert match is not None  # it matches anything
-    what = re.sub("([\"']).*\\1", "'…'", match[1], flags=re.DOTALL)
-    return re.sub("unknown field `.*`", "unknown field `…`", what, flags=re.DOTALL) + (match[2] or "")
+    return re.sub("([\"']).*\\1", "'…'", match[1], flags=re.DOTALL) + (match[2] or "")
 
 
 def _parse_pydantic(validate: Callable[[bytes | None], Any], operation: Operation) -> Any:

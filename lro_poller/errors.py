@@ -62,7 +62,8 @@ E = TypeVar("E", bound=LroError)
 def twin(error: E) -> E:
     """Another of the same, for one of several who wait: raised to all of them, it would show each the others' frames."""
     made = type(error)(*error.args)
-    made.__cause__ = error.__cause__
+    if error.__cause__ is not None:  # or its context would be hidden
+        made.__cause__ = error.__cause__
     return made
 
 

@@ -178,6 +178,51 @@ async def test_a_401_about_one_operation_ends_no_other_ones_wait(
     assert [future.name for future in futures if future.exception() is not None] == [twice]
 
 
+@pytest.mark.behaviour("B17", "B19")
+async def test_a_401_while_refreshes_rest_ends_no_other_ones_wait(emulator: Emulator) -> None:
+    """A token that is stale, and cannot be renewed: it is used until it runs out, whatever one poll is told."""
+    credentials = Tokens(RefreshError("invalid_grant"))
+    credentials.token = "stale"
+    credentials.expiry = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) + datetime.timedelta(minutes=1)
+    names = [
+        emulator.add_operation(duration=0.6, faults=[None] * 3 + [HttpError(401)] * (number == 0))
+        for number in range(9)
+    ]
+    async with emulator.poller(credentials=credentials) as poller:
+        futures = await poller.wait_all(names, deadline=10)
+    assert [future.exception() for future in futures] == [None] * 9
+
+
+@pytest.mark.behaviour("B28")
+async def test_a_token_that_came_although_the_refresh_failed_is_used() -> None:
+    class Shared(Tokens):
+        """Another one who has the same credentials was faster, and the token to refresh by is spent."""
+
+        def refresh(self, request: Any) -> None:
+            super().refresh(request)
+            if self.refreshes > 1:
+                raise RefreshError("invalid_grant")
+
+    authorizer = Authorizer(Shared(), ORIGIN)
+    first = await authorizer.grant()
+    authorizer.reject(first)
+    assert await authorizer.grant() != first
+
+
+@pytest.mark.behaviour("B28")
+async def test_refreshes_that_hang_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lro_poller.auth._LONGEST_REFRESH", 0.02)
+    monkeypatch.setattr("lro_poller.auth.retry_wait", lambda failures, wait: 0.0)
+    credentials = Hanging(held=True)
+    authorizer, said = Authorizer(credentials, ORIGIN), []
+    for _ in range(6):
+        with pytest.raises(NoReply) as caught:
+            await authorizer.grant()
+        said.append(str(caught.value))
+    credentials.gate.set()
+    assert said == ["refreshing Hanging took more than 0.02 s"] * 3 + ["refreshing Hanging hangs"] * 3
+
+
 @pytest.mark.behaviour("B28")
 async def test_a_refresh_without_end_is_given_up_and_begun_again(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch

@@ -276,6 +276,7 @@ Tags = pydantic.TypeAdapter(Annotated[ModelA | ModelB, pydantic.Field(discrimina
         (Strict, {"words": ["it's SECRET"]}, "Invalid enum value '…' - at `$.words[0]`"),
         (Strict, {"words": ["x' - at `$.SECRET"]}, "Invalid enum value '…' - at `$.words[0]`"),
         (Strict, {"SECRET key": 1}, "Object contains unknown field `…`"),
+        (Strict, {"a` - at `$SECRET": 1}, "Object contains unknown field `…`"),
         (StrictModel, {"SECRET": 1}, "…: Extra inputs are not permitted"),
         (StrictModel, {"numbers": {"SECRET key": "x"}}, "numbers.…: Input should be a valid integer"),
         (Tags, {"kind": "SECRET"}, ": its tag is none of those expected"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -15,6 +16,11 @@ from typing import TextIO
 from .exits import Complaint, Exit
 
 __all__ = ["escape_controls", "finish", "prepare", "say", "write_json", "write_line"]
+
+_ACTED_ON = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""Controls, line breaks, what turns the direction of writing, and what is not shown at all."""
 
 
 def prepare() -> None:
@@ -54,7 +60,7 @@ def write_json(text: str) -> None:
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         text.encode(encoding)
-        fit = text.isprintable()
+        fit = _ACTED_ON.search(text) is None
     except UnicodeEncodeError:
         fit = False
     write_line(text if fit else "".join(_escaped(character, encoding) for character in text))
@@ -86,15 +92,15 @@ def finish() -> None:
 
 
 def escape_controls(text: str) -> str:
-    """`text` without line breaks and terminal commands: a service's words stay one line, and words as they are read."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    """`text` without what a terminal acts on: a service's words stay one line, and words, in their order."""
+    return _ACTED_ON.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def _escaped(character: str, encoding: str) -> str:
     """Characters of other kinds than ASCII's stand inside strings only, where JSON escapes them as UTF-16."""
     try:
         character.encode(encoding)
-        if character.isprintable():
+        if not _ACTED_ON.match(character):
             return character
     except UnicodeEncodeError:
         pass

@@ -44,6 +44,7 @@ _KINDS: dict[str, Any] = {
     "scopes": tuple,
     "quota": Quota | None,
     "cancellable": bool,
+    "not_found_grace": int | float,
     "batch_path": str | None,
 }
 

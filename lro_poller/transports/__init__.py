@@ -58,16 +58,18 @@ class Limited(Protocol):
         ...
 
 
-def check_home(transport: object, home: asyncio.AbstractEventLoop | None) -> None:
+def check_home(transport: object, home: object) -> None:
     """Sees to it that the connections of `transport` are not those of another event loop than the one that runs.
 
     Args:
-        home: Whose they are; None where there are none.
+        home: Whose they are; anything else than a loop where there are none.
 
     Raises:
         RuntimeError: they are, and that loop is not closed.
     """
-    if home is not None and home is not asyncio.get_running_loop() and not home.is_closed():
+    if not isinstance(home, asyncio.AbstractEventLoop) or home.is_closed():
+        return
+    if home is not asyncio.get_running_loop():
         raise RuntimeError(f"{transport!r} is in use in another event loop; each loop needs its own")
 
 

@@ -42,7 +42,7 @@ _OF_A_CONNECTION = frozenset({b"connection", b"proxy-connection", b"keep-alive",
 class Head:
     """What a header block says: the status, 0 where there is none that could be one, and the other fields.
 
-    It is malformed where RFC 9113 (sections 8.1.1 to 8.3.2) would not have it taken for a reply.
+    It is malformed where it breaks a rule of RFC 9113 (sections 8.1.1 to 8.3.2) by which one reply could pass for another.
     """
 
     status: int

@@ -28,6 +28,7 @@ _PROTOCOL_ERROR, _REFUSED_STREAM, _CANCEL, _ENHANCE_YOUR_CALM = 1, 7, 8, 11
 _MAX_FRAME = 1 << 14  # RFC 9113, section 4.2: what a server may send while we announce nothing larger
 _MAX_BLOCK = 1 << 15  # bytes of a reply's header fields as they are sent: CONTINUATION could go on for ever
 _MOST_USELESS = 10_000  # frames in a row: a server that pings each ten seconds does so for a day
+_FRAMES_A_REPLY = 8
 _STREAM_WINDOW = MAX_BODY + _MAX_FRAME  # a body of the largest size never waits for us to open its window
 _CONNECTION_WINDOW = 1 << 26
 _LAST_STREAM = (1 << 31) - 1
@@ -123,6 +124,7 @@ class Session:
         if self._next > _LAST_STREAM:
             self.closing = True
         self._exchanges[stream] = Exchange()
+        self._useless = max(0, self._useless - _FRAMES_A_REPLY)  # its reply may come when nobody waits for it any more
         kind, flags = _HEADERS, _END_STREAM
         while len(block) > _MAX_FRAME:  # as of a long name
             self._queue(kind, flags, stream, block[:_MAX_FRAME])

@@ -118,16 +118,18 @@ def test_what_is_escaped_is_the_same_json(monkeypatch: pytest.MonkeyPatch, encod
     line = raw.getvalue().decode(encoding)
     assert json.loads(line) == value
     assert line.endswith("\n")
-    assert line[:-1].isprintable()
+    assert not set("\x9b\u2028\u202e\U000e0001") & set(line)
 
 
 def test_what_a_terminal_would_act_on_is_escaped_where_it_could_be_encoded(capsys: pytest.CaptureFixture[str]) -> None:
-    value = {"acts": "\x9b31m \u202e", "plain": "\xe9 \u20ac"}
+    plain = "\xe9 \u20ac \u6771\u3000\u99c5 10\xa0km \u0645\u06cc\u200c\u062e \U0001f469\u200d\U0001f4bb"
+    value = {"acts": "\x9b31m \u202e", "plain": plain}
     write_json(json.dumps(value, ensure_ascii=False))
     line = capsys.readouterr().out.removesuffix("\n")
     assert json.loads(line) == value
-    assert line.isprintable()
-    assert "\xe9 \u20ac" in line
+    assert not set("\x9b\u202e") & set(line)
+    assert plain in line
+    assert escape_controls(plain) == plain
 
 
 def test_controls_are_escaped_and_words_are_not() -> None:
