@@ -221,6 +221,16 @@ async def test_refreshes_that_hang_do_not_pile_up(monkeypatch: pytest.MonkeyPatc
         said.append(str(caught.value))
     credentials.gate.set()
     assert said == ["refreshing Hanging took more than 0.02 s"] * 3 + ["refreshing Hanging hangs"] * 3
+    while authorizer._threads:
+        await asyncio.sleep(0)
+    with pytest.raises(CredentialsError, match="the refreshed token of Hanging is not usable"):  # it was asked again
+        await authorizer.grant()
+
+
+@pytest.mark.behaviour("B28")
+async def test_a_timeout_of_the_credentials_own_is_told_as_such() -> None:
+    with pytest.raises(NoReply, match="refreshing Tokens failed: TimeoutError"):
+        await Authorizer(Tokens(TimeoutError()), ORIGIN).grant()
 
 
 @pytest.mark.behaviour("B28")
