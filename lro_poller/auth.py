@@ -76,6 +76,15 @@ class Grant(NamedTuple):
         return reply
 
 
+class _LastResort(NamedTuple):
+    """A token that was refused once, and is the only one that there is."""
+
+    token: object
+    until: float
+    """When another one is asked for again."""
+    why: str
+
+
 class Authorizer:
     """The header fields that authorize a poll.
 
@@ -94,9 +103,7 @@ class Authorizer:
         self._cached_token: object = None
         self._fresh_until = math.inf if isinstance(credentials, AnonymousCredentials) else -math.inf
         self._rejected: object = _NO_TOKEN
-        self._last_resort: object = _NO_TOKEN  # a token that was rejected, and is the only one that there is
-        self._last_resort_until = -math.inf
-        self._why = ""
+        self._last_resort: _LastResort | None = None
         self._threads: set[object] = set()  # in which refreshes are under way, those that were given up included
         self._per_request = _is_per_request(credentials)
         self._failures = 0
@@ -156,8 +163,9 @@ class Authorizer:
         """
         if self._per_request or grant is not self._cached or self._fresh_until == math.inf:
             return ""
-        if self._cached_token == self._last_resort and self._loop.time() < self._last_resort_until:
-            return self._why
+        last = self._last_resort
+        if last is not None and last.token == self._cached_token and self._loop.time() < last.until:
+            return last.why
         self._rejected, self._fresh_until = self._cached_token, -math.inf
         return ""
 
@@ -248,7 +256,7 @@ class Authorizer:
         if grant is None:
             self._rejected = rejected
         elif self._cached_token == rejected:  # else somebody has come by another one meanwhile
-            self._last_resort, self._last_resort_until, self._why = rejected, now + _LAST_RESORT, str(failure)
+            self._last_resort = _LastResort(rejected, now + _LAST_RESORT, str(failure))
         return grant
 
     def _rest(self, failure: CredentialsError | NoReply) -> None:

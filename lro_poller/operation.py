@@ -22,7 +22,6 @@ from .status import Code, Status, any_type
 __all__ = ["Operation"]
 
 _NULL = msgspec.Raw(b"null")
-_UNREADABLE = object()
 
 
 class _Wire(msgspec.Struct):
@@ -133,13 +132,13 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
         try:
             value = _json(raw)
         except RecursionError:
-            raise ValueError("the response is nested too deeply") from None
-        except ValueError:  # which quotes the body where that is no UTF-8
-            value = _UNREADABLE
-        if value is _UNREADABLE:
-            raise ValueError("the response is no JSON that can be read")
-        empty = isinstance(value, dict) and any_type(value) == "google.protobuf.Empty"
-        return {} if empty else value
+            fault = "is nested too deeply"
+        except ValueError:
+            fault = "is no JSON that can be read"
+        else:
+            empty = isinstance(value, dict) and any_type(value) == "google.protobuf.Empty"
+            return {} if empty else value
+        raise ValueError(f"the response {fault}")  # out here, where an error that quotes the body is no context of it
 
     def __repr__(self) -> str:
         """State only: a body may hold what a log must not."""

@@ -173,11 +173,12 @@ class Http2Transport:
 
     async def _connected(self) -> Connection:
         """The connection; opened by whoever comes first, for all. A waiter that is cancelled stops nobody's opening."""
-        if self._connection is not None and self._connection.usable and self.home is asyncio.get_running_loop():
-            return self._connection
-        if self.home is not asyncio.get_running_loop():
+        here = asyncio.get_running_loop()
+        if self.home is not here:
             check_home(self, self.home)
-            self._forget_all(asyncio.get_running_loop())
+            self._forget_all(here)
+        if self._connection is not None and self._connection.usable:
+            return self._connection
         if self._opening is None:
             opened: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
             task = asyncio.create_task(self._open(opened), name="lro-poller http2 connect")

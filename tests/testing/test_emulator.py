@@ -1065,23 +1065,3 @@ async def test_an_emulator_that_listens_is_not_started_again_and_goes_on() -> No
         async with emulator.poller() as poller:
             assert (await poller.get(name)).done
     assert list(emulator.operations) == [name]
-
-
-async def test_whoever_polls_while_it_is_left_meets_no_fault_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
-    emulator = Emulator()
-    async with emulator, aiohttp.ClientSession(emulator.origin) as session:
-        name = emulator.add_operation(duration=None, faults=[Delay(0.01)] * 1000)
-
-        async def poll() -> set[int]:
-            statuses = set()
-            with contextlib.suppress(aiohttp.ClientError, OSError):
-                while True:
-                    async with session.get(f"/v1beta/{name}") as response:
-                        statuses.add(response.status)
-            return statuses
-
-        polling = [asyncio.create_task(poll()) for _ in range(20)]
-        await asyncio.sleep(0.5)
-        await emulator.__aexit__(None, None, None)
-        assert set.union(*await asyncio.gather(*polling)) == {200}
-    assert not caplog.records
