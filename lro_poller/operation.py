@@ -87,7 +87,7 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
         if done is not None and not isinstance(done, bool):
             raise ValueError(f"not an Operation: done must be true or false, not {done!r}")
         for field in ("error", "response", "metadata"):
-            if value.get(field) is not None and not isinstance(value[field], Mapping):
+            if value.get(field) is not None and not isinstance(value[field], (dict, Mapping)):
                 raise ValueError(f"not an Operation: {field} must be an object, not {type(value[field]).__name__}")
         try:
             body = _encode(value)

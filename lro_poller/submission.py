@@ -70,7 +70,7 @@ def read_submission(names: NamePattern, given: Submittable) -> Submission:
 
 def _read_operation(given: object) -> Operation | str:
     """The operation that an object holds, or its name where that is all it tells."""
-    if isinstance(given, Mapping):
+    if isinstance(given, (dict, Mapping)):  # the first is told in a quarter of the time
         return Operation.from_mapping(given)
     held = getattr(given, "operation", None)  # google.api_core.operation.Operation holds the message
     holder = held if hasattr(held, "name") else given

@@ -1,7 +1,8 @@
-"""Who waits for one operation, where they are several.
+"""Who waits for one operation: nobody, one, as for most, or a crowd.
 
 Decides in which order they hear of it, which is that in which they came, and whose deadline is next. Of thousands
-each has a deadline of its own, so that going through all of them at each would cost their number squared.
+each has a deadline of its own, so that going through all of them at each would cost their number squared. One alone
+needs no record beside its own, of which there may be a million.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from ..errors import LroError
 from ..operation import Operation
 
-__all__ = ["Crowd", "Listener"]
+__all__ = ["Audience", "Listener", "everybody", "first", "joined", "left", "postpone", "watched"]
 
 _FEW = 16  # of whom each last look is planned, at the cost of going through them at each
 _SWEEP_FROM = 64  # below this many deadlines that count no more a sweep costs more than it frees
@@ -35,7 +36,7 @@ class Listener(Protocol):
 
 
 class Crowd:
-    """Those who wait for one operation."""
+    """Several who wait for one operation, or who are left of several."""
 
     __slots__ = ("_deadlines", "_members", "_numbers", "_timed", "_turns")
 
@@ -77,7 +78,7 @@ class Crowd:
             self._deadlines = [(who.deadline, number) for number, who in timed if who.deadline is not None]
             heapq.heapify(self._deadlines)
 
-    def audience(self) -> tuple[Listener, ...]:
+    def everybody(self) -> tuple[Listener, ...]:
         """All of them."""
         return tuple(self._members.values())
 
@@ -97,3 +98,52 @@ class Crowd:
                 return who
             heapq.heappop(self._deadlines)
         return None
+
+
+Audience: TypeAlias = Listener | Crowd | None
+"""Who waits for one operation."""
+
+
+def joined(there: Audience, who: Listener) -> Audience:
+    """Those who are there, and `who`."""
+    if there is None:
+        return who
+    crowd = there if isinstance(there, Crowd) else Crowd(there)
+    crowd.join(who)
+    return crowd
+
+
+def left(there: Audience, who: Listener) -> Audience:
+    """Those who are there, without `who`, who need not have been."""
+    if not isinstance(there, Crowd):
+        return None if there is who else there
+    there.leave(who)
+    return there if len(there) else None
+
+
+def postpone(there: Audience, who: Listener, until: float) -> None:
+    """`who` is one of those who are there, and waits until then."""
+    who._postpone(until)
+    if isinstance(there, Crowd):
+        there.watch(who)
+
+
+def first(there: Audience) -> Listener | None:
+    """Who has the first deadline; None where nobody has one."""
+    if isinstance(there, Crowd):
+        return there.first()
+    return None if there is None or there.deadline is None else there
+
+
+def everybody(there: Audience) -> tuple[Listener, ...]:
+    """All of them, in the order in which they came."""
+    if isinstance(there, Crowd):
+        return there.everybody()
+    return () if there is None else (there,)
+
+
+def watched(there: Audience) -> Sequence[Listener]:
+    """Those whose last looks are planned: see `Crowd.watched`."""
+    if isinstance(there, Crowd):
+        return there.watched()
+    return () if there is None else (there,)

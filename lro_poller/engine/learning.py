@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from .. import mending
 from .forecast import Hints, around
 from .history import History, Kind
 from .tracker import Tracker
@@ -16,11 +17,17 @@ from .tracker import Tracker
 __all__ = ["Learner"]
 
 
-class _Typed(msgspec.Struct):
+class _Any(msgspec.Struct):
     type_: str = msgspec.field(name="@type", default="")
 
 
-_read_type = msgspec.json.Decoder(_Typed).decode
+class _Typed(msgspec.Struct):
+    metadata: _Any | None = None
+
+
+_read_typed = msgspec.json.Decoder(_Typed).decode  # in one step from the whole resource: each submission takes it
+
+_LONGEST_KIND = 100  # characters
 
 
 class Learner:
@@ -76,14 +83,10 @@ def _expected(tracker: Tracker, hints: Hints) -> float | None:
 
 def _metadata_type(tracker: Tracker) -> str:
     """The last part of metadata's `@type`; "" where there is none."""
-    operation = tracker.operation
-    raw = None if operation is None else operation.raw_metadata
-    if raw is None:
+    if tracker.operation is None:
         return ""
     try:
-        return _read_type(raw).type_.rpartition(".")[2][:_LONGEST_KIND]
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        metadata = mending.read(_read_typed, tracker.operation.raw).metadata
+    except (ValueError, RecursionError):
         return ""
-
-
-_LONGEST_KIND = 100  # characters
+    return "" if metadata is None else metadata.type_.rpartition(".")[2][:_LONGEST_KIND]

@@ -22,8 +22,9 @@ import msgspec
 from ..counting import counted
 from ..errors import PollError
 from ..operation import Operation
+from . import crowd
 from .cadence import Generated
-from .crowd import Crowd, Listener
+from .crowd import Audience, Listener
 from .forecast import PLAIN, Forecast, Hints
 from .history import Kind
 from .lines import Line
@@ -174,7 +175,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     line: Line[Any, Any] | None = None
     streams: int = 0
     owner: Any = None
-    _audience: Listener | Crowd | None = None  # most operations have one listener
+    _audience: Audience = None
 
     method: ClassVar[str] = "GET"
     suffix: ClassVar[str] = ""
@@ -191,58 +192,35 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
 
     def join(self, who: Listener, owner: object = None) -> None:
         """`who` waits for it too."""
-        self.owner = owner
-        if self._audience is None:
-            self._audience = who
-            return
-        if not isinstance(self._audience, Crowd):
-            self._audience = Crowd(self._audience)
-        self._audience.join(who)
+        self._audience, self.owner = crowd.joined(self._audience, who), owner
 
     def leave(self, who: Listener) -> bool:
         """`who` waits no more; whether anybody still does."""
-        there = self._audience
-        if isinstance(there, Crowd):
-            there.leave(who)
-        if there is who or not there:
-            self._audience = self.owner = None
+        self._audience = crowd.left(self._audience, who)
+        if self._audience is None:
+            self.owner = None
         return self._audience is not None
 
     def postpone(self, who: Listener, until: float) -> None:
         """`who`, who waits for it, does so until then."""
-        who._postpone(until)
-        if isinstance(self._audience, Crowd):
-            self._audience.watch(who)
+        crowd.postpone(self._audience, who, until)
 
-    def first(self) -> Listener | None:
-        """Who of those that wait for it has the first deadline; None where nobody has one."""
-        there = self._audience
-        if isinstance(there, Crowd):
-            return there.first()
-        return None if there is None or there.deadline is None else there
+    def audience(self) -> tuple[Listener, ...]:
+        """Everybody who waits for it."""
+        return crowd.everybody(self._audience)
+
+    def watched(self) -> Sequence[Listener]:
+        """Those of them whose last looks are planned."""
+        return crowd.watched(self._audience)
 
     def first_deadline(self) -> float:
         """The first deadline of those who wait for it; `math.inf` where nobody has one."""
-        first = self.first()
+        first = crowd.first(self._audience)
         return math.inf if first is None or first.deadline is None else first.deadline
 
     def late(self, due: float) -> Listener | None:
         """Who has the first deadline, if that is at `due` or before."""
-        return self.first() if self.first_deadline() <= due else None
-
-    def audience(self) -> tuple[Listener, ...]:
-        """Everybody who waits for it."""
-        there = self._audience
-        if isinstance(there, Crowd):
-            return there.audience()
-        return () if there is None else (there,)
-
-    def watched(self) -> Sequence[Listener]:
-        """Those of them whose last looks are planned."""
-        there = self._audience
-        if isinstance(there, Crowd):
-            return there.watched()
-        return () if there is None else (there,)
+        return crowd.first(self._audience) if self.first_deadline() <= due else None
 
     def let_go(self) -> None:
         """Its wait is over: drops what may hold its future, in a caller's function or an error's traceback."""
