@@ -1,0 +1,160 @@
+"""The README's tables say what the benchmarks measured: each figure is held against the run that is kept."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+Targets = list[tuple[str, str]]  # the benchmark, and the target's own words
+
+COSTS: dict[str, Targets] = {
+    "polls a second, against the plain loop": [("throughput", "throughput against the plain aiohttp loop")],
+    "CPU a poll, against the same": [("throughput", "CPU a poll against the plain aiohttp loop's")],
+    "polls a second, against a coroutine an operation": [("throughput", "against a coroutine an operation")],
+    "against google-api-core's async REST client": [("throughput", "against google-api-core, TLS")],
+    "HTTP/2 against the same": [("throughput", "HTTP/2 against google-api-core, TLS")],
+    "HTTP/2 against the plain loop": [("throughput", "HTTP/2 against the plain aiohttp loop, TLS")],
+    "batches of 100": [("throughput", "batches against the plain aiohttp loop")],
+    "bytes a pending operation": [
+        ("memory", "lro_poller, by name: bytes"),
+        ("memory", "lro_poller, seen running: bytes"),
+    ],
+    "of google-api-core's 6,075": [
+        ("memory", "lro_poller, by name: bytes, of google-api-core's"),
+        ("memory", "lro_poller, seen running: bytes, of google-api-core's"),
+    ],
+    "CPU to submit one": [
+        ("memory", "lro_poller, by name: µs to submit"),
+        ("memory", "lro_poller, seen running: µs to submit"),
+    ],
+    "of google-api-core's |": [
+        ("memory", "lro_poller, by name: time to submit, of google-api-core's"),
+        ("memory", "lro_poller, seen running: time to submit, of google-api-core's"),
+    ],
+    "how late polls start, p99": [("lateness", "p99 of the lateness with 100,000 pending, ms (3 idle timers, or 5)")],
+    "CPU a poll with a million pending": [("growth", "CPU a poll with 1,000,000 pending against 100")],
+    "what all of the library adds": [("overhead", "µs that scheduling, deadlines and checks add to a poll")],
+    "what deciding who is next adds": [
+        ("decision", "µs that the decision adds to a poll with 100,000 pending, learned"),
+        ("decision", "µs that the decision adds to a poll with 100,000 pending, short"),
+    ],
+    "`import lro_poller`": [("imports", "import lro_poller, ms")],
+    "of google-api-core's operations client": [("imports", "import lro_poller, of google-api-core's")],
+}
+"""How the row of each target begins."""
+
+
+def kept(benchmark: str) -> Any:
+    return json.loads((ROOT / "benchmarks" / "results" / f"{benchmark}.json").read_text())
+
+
+def row(begins: str) -> list[str]:
+    """The cells of the one row that begins so."""
+    (line,) = [line for line in README.splitlines() if line.startswith(f"| {begins}")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def numbers(text: str) -> list[str]:
+    return re.findall(r"\d[\d,]*(?:\.\d+)?", text)
+
+
+def says(printed: str, value: float) -> bool:
+    """Whether a figure is `value`, rounded to as many places as it was printed with."""
+    places = len(printed.partition(".")[2])
+    return printed.replace(",", "") == f"{value:.{places}f}"
+
+
+@pytest.mark.parametrize("begins", COSTS)
+def test_a_figure_is_what_was_measured_and_its_target_reached_where_it_says_so(begins: str) -> None:
+    _, measured, target = row(begins)
+    printed = numbers(measured)
+    verdicts = target.split(" / ") if len(COSTS[begins]) > 1 else [target]
+    for figure, verdict, (benchmark, what) in zip(printed, verdicts, COSTS[begins], strict=False):
+        (found,) = [one for one in kept(benchmark)["targets"] if one["what"] == what]
+        assert says(figure, found["value"])
+        # Where days differ both are true.
+        assert ("reached" if found["reached"] else "missed") in verdict or " days" in verdict or " runs" in verdict
+
+
+def test_every_target_of_a_benchmark_stands_in_the_table() -> None:
+    files = [path.stem for path in (ROOT / "benchmarks" / "results").glob("*.json")]
+    set_targets = {(name, one["what"]) for name in files for one in kept(name).get("targets", ())}
+    assert set_targets == {target for targets in COSTS.values() for target in targets}
+
+
+def test_what_stands_beside_the_targets_was_measured_too() -> None:
+    late, memory = kept("lateness")["figures"], kept("memory")["figures"]
+    growth, throughput = kept("growth")["figures"], kept("throughput")["figures"]
+
+    def middle(rounds: list[dict[str, float]], figure: str) -> float:
+        return statistics.median(one[figure] for one in rounds)
+
+    def against(rounds: dict[str, list[dict[str, float]]]) -> float:
+        pairs = zip(rounds["lro_poller"], rounds["aiohttp"], strict=True)
+        return statistics.median(ours["polls_per_second"] / theirs["polls_per_second"] for ours, theirs in pairs)
+
+    busy, quarter = row("how late polls start, p99"), row("the same with a quarter of it")
+    wanted = [
+        (numbers(row("the first with 8 polls in flight")[1])[0], against(throughput["8 in flight, plain, asyncio"])),
+        (numbers(row("the first with 8 polls in flight")[1])[1], against(throughput["1 in flight, plain, asyncio"])),
+        (numbers(row("of google-api-core's 6,075")[0])[0], middle(memory["100,000 pending"]["google"], "bytes")),
+        (numbers(busy[1])[1], middle(late["lro_poller 100000"], "max_ms")),
+        (numbers(quarter[1])[0], middle(late["lro_poller 100000 quarter"], "p99_ms")),
+        (numbers(quarter[1])[1], middle(late["lro_poller 100000 quarter"], "max_ms")),
+        (numbers(row("CPU a poll with a million")[0])[0], middle(growth["lro_poller 1000000"], "cpu_us")),
+        (numbers(row("CPU a poll with a million")[0])[1], middle(growth["lro_poller 100"], "cpu_us")),
+    ]
+    wrong = [(printed, value) for printed, value in wanted if not says(printed, value)]
+    assert not wrong
+    for cells, figures in ((busy, "lro_poller 100000"), (quarter, "lro_poller 100000 quarter")):
+        (share,) = re.findall(r"(\d+)% of the processor", cells[0])
+        one = {name: middle(late[figures], name) for name in ("polls_per_second", "cpu_us")}
+        assert says(share, one["polls_per_second"] * one["cpu_us"] / 1e4)
+
+
+CADENCE = {
+    "log-normal around 2 s": "2s",
+    "log-normal around 40 s": "40s",
+    "log-normal around 6 min": "6min",
+    "log-uniform 1 s to 1 h": "loguniform",
+    "bimodal: 90% 3 s, 10% 20 min": "bimodal",
+    "shift: 40 s, from half-way on 120 s": "shift",
+}
+"""The rows of the table of lateness, and the workloads that they are about."""
+
+
+@pytest.mark.parametrize("begins", CADENCE)
+def test_the_lateness_of_a_crowd_is_what_was_measured(begins: str) -> None:
+    results = {(one["workload"], one["mode"]): one for one in kept("cadence")["results"]}
+    _, *cells = row(begins)
+    for mode, (absolute, relative) in (("crowd of 5,000", cells[:2]), ("crowd of 500", cells[2:])):
+        result = results[CADENCE[begins], mode]
+        ours, standing = next(one for one in result["rows"] if one["policy"] == "lro_poller"), result["standing"]
+        late, polls = numbers(absolute)[:2]
+        wanted = zip(
+            [late, polls, *numbers(relative)],
+            [ours["lateness"], ours["polls"], standing["to_best"], standing["polls_to_best"]],
+            strict=True,
+        )
+        assert not [(printed, value) for printed, value in wanted if not says(printed, value)]
+        assert absolute.endswith(standing["best"])
+        assert (ours["refused"], standing["beaten_by"]) == (0, [])
+
+
+def test_the_standing_alone_is_what_was_measured() -> None:
+    alone = {
+        one["workload"]: one["standing"]["to_limit"] for one in kept("cadence")["results"] if one["mode"] == "alone"
+    }
+    (said,) = re.findall(
+        r"is ([\d.]+) to ([\d.]+) times as late as that; on\s+the two peaks .* workload ([\d.]+)", README
+    )
+    bimodal = alone.pop("bimodal")
+    assert all(map(says, said, (min(alone.values()), max(alone.values()), bimodal)))
