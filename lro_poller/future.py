@@ -68,18 +68,14 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
     `asyncio.CancelledError` after `cancel()`. Any number of tasks may await it, any number
     of times. Not safe to use from another thread than its loop's.
 
-    Attributes:
-        submitted: When it was submitted, in seconds of the loop's clock.
-        at_deadline: What becomes of the operation at its deadline.
-        ended: When its outcome was known, in seconds of the loop's clock; None before.
     """
 
     _tracker: Tracker
     _decoder: Decoder | None
-    submitted: float
+    _submitted: float
     _span: float | None = None  # how long it may take: a number that those who were asked for together share
-    at_deadline: AtDeadline = "leave"
-    ended: float | None = None
+    _at_deadline: AtDeadline = "leave"
+    _ended: float | None = None
     _state: _State = "pending"
     _came_to_deadline: bool = False  # what is done about its operation then is done once; it may wait on for that
     _ended_host: Host | None = None  # while it is pending its tracker leads there, out of the collector's sight
@@ -139,14 +135,29 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
         return getattr(outcome, "last_poll_error", self._tracker.error)
 
     @property
+    def submitted(self) -> float:
+        """When it was submitted, in seconds of the loop's clock."""
+        return self._submitted
+
+    @property
     def deadline(self) -> float | None:
         """When waiting ends, in seconds of the loop's clock; None for never."""
-        return None if self._span is None else self.submitted + self._span
+        return None if self._span is None else self._submitted + self._span
+
+    @property
+    def at_deadline(self) -> AtDeadline:
+        """What becomes of the operation at its deadline."""
+        return self._at_deadline
+
+    @property
+    def ended(self) -> float | None:
+        """When its outcome was known, in seconds of the loop's clock; None before."""
+        return self._ended
 
     @property
     def elapsed(self) -> float:
         """Seconds from the submission to the end, or to now."""
-        return (self._host.loop.time() if self.ended is None else self.ended) - self.submitted
+        return (self._host.loop.time() if self._ended is None else self._ended) - self._submitted
 
     @property
     def token(self) -> str:
@@ -287,7 +298,7 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
 
     def _postpone(self, until: float) -> None:
         """Waiting ends later."""
-        self._span = until - self.submitted
+        self._span = until - self._submitted
 
     def _see(self, operation: Operation) -> None:
         """A poll found the operation running."""
@@ -296,7 +307,7 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
                 one._show(operation)
 
     def _end(self, state: _State, result: Any, now: float) -> None:
-        self._state, self._result, self.ended = state, result, now
+        self._state, self._result, self._ended = state, result, now
         decoder, self._decoder = self._decoder, None
         if decoder is not None:
             decoder.empty()

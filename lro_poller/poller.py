@@ -147,10 +147,8 @@ class OperationPoller:
                 MAX_IN_FLIGHT if max_in_flight is None else max_in_flight,
                 self._default_rate() if max_rate is None else max_rate,
             )
-        self.budget = check_part("budget", budget, Budget)
-        """How many polls at once and a second."""
-        self.history = History() if history is None else check_part("history", history, History)
-        """How long operations took, by kind."""
+        self._budget = check_part("budget", budget, Budget)
+        self._history = History() if history is None else check_part("history", history, History)
         self._cancel_grace = check_seconds("cancel_grace", cancel_grace)
         self._random = check_function("random", random)
         self._runner: Runner | None = None
@@ -158,6 +156,16 @@ class OperationPoller:
     def __repr__(self) -> str:
         state = "new" if self._runner is None else "closed" if self._runner.closed else "open"
         return f"<OperationPoller of {self._service.id} at {self._origin}, {state}>"
+
+    @property
+    def budget(self) -> Budget:
+        """How many polls at once and a second."""
+        return self._budget
+
+    @property
+    def history(self) -> History:
+        """How long operations took, by kind."""
+        return self._history
 
     def __enter__(self) -> NoReturn:
         """Says what is meant.
@@ -202,8 +210,8 @@ class OperationPoller:
             self._service,
             self._origin,
             Sender(self._service, self._origin, transport, authorizer, self._poll_timeout),
-            self.budget,
-            self.history,
+            self._budget._limiter,
+            self._history,
             max_failures=self._max_poll_failures,
             cancel_grace=self._cancel_grace,
             random=self._random,

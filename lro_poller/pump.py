@@ -23,7 +23,7 @@ import sys
 from collections import deque
 from typing import Protocol
 
-from .engine.budget import Budget
+from .engine.budget import Limiter
 from .engine.deadlines import Deadlines
 from .engine.planner import PollQueue
 from .engine.tracker import Event, Tracker
@@ -68,7 +68,7 @@ class _Worker:
 class Pump:
     """Polls what is due in `queue`, and has done in time what `deadlines` ask for."""
 
-    def __init__(self, owner: Owner, sender: Sender, budget: Budget, queue: PollQueue, deadlines: Deadlines) -> None:
+    def __init__(self, owner: Owner, sender: Sender, limiter: Limiter, queue: PollQueue, deadlines: Deadlines) -> None:
         self.lateness = 0.0
         """Seconds between the time a poll was due and the time it started, smoothed."""
         self._loop = self.home = asyncio.get_running_loop()
@@ -76,7 +76,7 @@ class Pump:
         self._context = contextvars.copy_context()
         self._owner = owner
         self._sender = sender
-        self._budget = budget
+        self._limiter = limiter
         self._queue = queue
         self._deadlines = deadlines
         self._closed = False
@@ -89,8 +89,8 @@ class Pump:
         self._rang_early = False
         self._scout: Tracker | None = None  # the poll that waits for a token, and then for a turn
         self._just_cut = False  # whether a poll was cut in this step of the loop
-        self._turns = Turns(sender, budget, self)
-        budget.join(self)
+        self._turns = Turns(sender, limiter, self)
+        limiter.join(self)
 
     @property
     def in_flight(self) -> int:
@@ -152,13 +152,13 @@ class Pump:
             self._closed = True
             if self._timer is not None:
                 self._timer.cancel()
-            self._budget.leave(self)
+            self._limiter.leave(self)
 
     async def aclose(self) -> None:
         """Ends every worker. One whose transport swallows the cancellation is left behind after a while."""
         for tracker in list(self._in_flight):
             self.cut(tracker)
-        self._budget.forget(self)
+        self._limiter.forget(self)
         if self._workers:
             _, deaf = await asyncio.wait(self._workers, timeout=_LAST_POLLS)
             if deaf:
@@ -261,10 +261,10 @@ class Pump:
         ready = self._sender.ready(now)
         if self._closed or (ready and not self._turns.take(now)):
             return False
-        tracker = self._queue.pop(now, short=not self._budget.has_room(now))
+        tracker = self._queue.pop(now, short=not self._limiter.has_room(now))
         if tracker is None:
             if ready:
-                self._budget.finish(self)
+                self._limiter.finish(self)
             return False
         tracker.on(_START)
         worker.tracker, worker.cut = tracker, False

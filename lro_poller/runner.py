@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from .engine.budget import Budget
+from .engine.budget import Limiter
 from .engine.cadence import Generated
 from .engine.crowd import Listener
 from .engine.deadlines import Deadlines
@@ -57,7 +57,7 @@ class Runner:
         service: Service,
         origin: str,
         sender: Sender,
-        budget: Budget,
+        limiter: Limiter,
         history: History,
         *,
         max_failures: int | None,
@@ -71,16 +71,16 @@ class Runner:
         self._service = service
         self._origin = origin
         self._sender = sender
-        self._budget = budget
+        self._limiter = limiter
         self._learner = Learner(history, service.id)
         self._max_failures = max_failures
         self._cancel_grace = cancel_grace
         self._random = random
         self._trackers: dict[str, Tracker] = {}
         self._queue: PollQueue = Queue(worth_key, worth_after)
-        self._planner = Planner(self._queue, budget, self._learner)
-        self._deadlines = Deadlines(self._queue, self._planner, budget, lambda: sender.latency, self._time_out)
-        self._pump = Pump(self, sender, budget, self._queue, self._deadlines)
+        self._planner = Planner(self._queue, limiter, self._learner)
+        self._deadlines = Deadlines(self._queue, self._planner, limiter, lambda: sender.latency, self._time_out)
+        self._pump = Pump(self, sender, limiter, self._queue, self._deadlines)
         self.errands = Errands(self._queue, self._pump, self._stop, self._wake_name)
         self._quiet_until = -math.inf
 
@@ -195,10 +195,10 @@ class Runner:
             in_flight=self._pump.in_flight,
             overdue=self._queue.overdue(now),
             polls=self._sender.polls,
-            polls_per_second=self._budget.recent_rate(now),
-            max_rate=self._budget.rate(now),
+            polls_per_second=self._limiter.recent_rate(now),
+            max_rate=self._limiter.rate(now),
             lateness=self._pump.lateness,
-            throttled=self._budget.throttled_polls,
+            throttled=self._limiter.throttled_polls,
         )
 
     async def aclose(self) -> None:
@@ -277,14 +277,14 @@ class Runner:
     def _account(self, verdict: Verdict, now: float) -> None:
         """Tells the budget how the service is doing."""
         if isinstance(verdict, (Running, Ended)):
-            self._budget.answered(now)
+            self._limiter.answered(now)
         elif isinstance(verdict, Setback):
             if verdict.error.http_status == 429:
-                self._budget.throttled(now, verdict.delay)
+                self._limiter.throttled(now, verdict.delay)
             elif verdict.general:
                 self._pump.rest(now)
         elif verdict.error.http_status is not None:
-            self._budget.answered(now)
+            self._limiter.answered(now)
 
     def _follow(self, tracker: Tracker, verdict: Verdict, now: float) -> None:
         match tracker.hear(verdict, now, self._max_failures):

@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 
-from .engine.budget import Budget, Claimant
+from .engine.budget import Claimant, Limiter
 from .engine.retry import retry_wait
 from .sender import Sender
 from .wire import Fault, NoReply
@@ -31,11 +31,11 @@ class Turns:
         rests_until: Until when no poll is started, for want of a token; seconds of the loop's clock.
     """
 
-    def __init__(self, sender: Sender, budget: Budget, claimant: Claimant) -> None:
+    def __init__(self, sender: Sender, limiter: Limiter, claimant: Claimant) -> None:
         self.rests_until = -math.inf
         self._loop = asyncio.get_running_loop()
         self._sender = sender
-        self._budget = budget
+        self._limiter = limiter
         self._claimant = claimant
         self._rests = 0  # in a row
         self._news: asyncio.Future[None] | None = None  # done when there may be a turn for whoever has a new token
@@ -51,8 +51,8 @@ class Turns:
 
     def next_time(self, now: float, due: float, in_flight: int) -> float:
         """When to try to start a poll that is due at `due`, while `in_flight` are under way."""
-        turn = self._budget.next_time(now, self._claimant)
-        if turn == math.inf and not self._budget.is_in_line(self._claimant):
+        turn = self._limiter.next_time(now, self._claimant)
+        if turn == math.inf and not self._limiter.is_in_line(self._claimant):
             turn = now  # to get in line: only who stands in it is told when there is room
         again = now + _FULL_FOR if self._is_full(in_flight) else now
         return max(due, turn, self.rests_until, again)
@@ -63,16 +63,16 @@ class Turns:
 
     def take(self, now: float) -> bool:
         """Takes a turn and room in the budget; False, and stands in line for it, where there is none."""
-        return self._budget.admit(now, self._claimant)
+        return self._limiter.admit(now, self._claimant)
 
     def give_back(self) -> None:
         """The poll that had taken a turn is over: there is room for whoever waits with a new token."""
-        self._budget.finish(self._claimant)
+        self._limiter.finish(self._claimant)
         self.announce()  # the budget tells the others only
 
     def leave_line(self) -> None:
         """There is nothing to take a turn for."""
-        self._budget.leave(self._claimant)
+        self._limiter.leave(self._claimant)
 
     async def take_with_a_new_token(self) -> Exception | None:
         """Waits for a token, and then for a turn: a poll that cannot be sent takes no room from other pollers.
@@ -106,7 +106,7 @@ class Turns:
                 now = self._loop.time() + TIMER_SLACK
                 if self.take(now):
                     return True
-                when = self._budget.next_time(now, self._claimant)
+                when = self._limiter.next_time(now, self._claimant)
                 self._news = self._loop.create_future()
                 # Counted from the clock itself: from `now` a time would be left that is too short for some to advance.
                 await asyncio.wait([self._news], timeout=None if when == math.inf else when - self._loop.time())

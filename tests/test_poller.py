@@ -278,6 +278,35 @@ async def test_the_known_quota_is_the_default_rate_at_the_services_own_origin_on
     assert make_poller("http://127.0.0.1:1").budget.max_rate == math.inf
 
 
+@pytest.mark.parametrize(
+    "of, what",
+    [
+        ("poller", "budget"),
+        ("poller", "history"),
+        ("budget", "max_rate"),
+        ("budget", "max_in_flight"),
+        ("budget", "in_flight"),
+        ("budget", "throttled_polls"),
+        ("future", "submitted"),
+        ("future", "deadline"),
+        ("future", "at_deadline"),
+        ("future", "ended"),
+    ],
+)
+@pytest.mark.behaviour("B10", "B19", "B23")
+async def test_what_the_schedule_goes_by_cannot_be_set_from_outside(
+    poller: OperationPoller, of: str, what: str
+) -> None:
+    held = {"poller": poller, "budget": poller.budget, "future": poller.submit("operations/abc", deadline=60)}
+    with pytest.raises(AttributeError, match="no setter"):
+        setattr(held[of], what, 0)
+
+
+def test_a_budget_shows_its_limits_and_how_it_stands_and_nothing_else() -> None:
+    shown = {name for name in dir(lro_poller.Budget) if not name.startswith("_")}
+    assert shown == {"in_flight", "max_in_flight", "max_rate", "throttled_polls"}
+
+
 @pytest.mark.behaviour("B11")
 async def test_resume_goes_on_where_the_backoff_stood(emulator: Emulator, open_poller: Callable[..., Any]) -> None:
     name = emulator.add_operation(duration=100, response={})

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from google.auth.credentials import AnonymousCredentials
 
-from lro_poller import WORKSPACE_EVENTS, Budget
+from lro_poller import WORKSPACE_EVENTS
 from lro_poller.auth import Authorizer
-from lro_poller.engine.budget import Claimant
+from lro_poller.engine.budget import Claimant, Limiter
 from lro_poller.sender import Sender
 from lro_poller.turns import Turns
 
@@ -18,8 +18,8 @@ from .scripted import Scripted, done
 ORIGIN = WORKSPACE_EVENTS.origin
 
 
-class Counting(Budget):
-    """A budget that is asked so many times and no more."""
+class Counting(Limiter):
+    """A limiter that is asked so many times and no more."""
 
     asked = 0
 
@@ -49,11 +49,11 @@ async def test_a_turn_with_a_new_token_is_taken_when_it_comes_whatever_the_clock
     loop = asyncio.get_running_loop()
     for number in range(200):
         await asyncio.sleep(1.000123 + number / 1e4)
-        budget, poller = Counting(max_rate=1.0), Poller()
-        budget.join(poller)
+        limiter, poller = Counting(max_rate=1.0), Poller()
+        limiter.join(poller)
         authorizer = Authorizer(AnonymousCredentials(), ORIGIN)
         sender = Sender(WORKSPACE_EVENTS, ORIGIN, Scripted(lambda name, attempt: done()), authorizer, 30.0)
         began = loop.time()
-        assert budget.admit(began, poller)
-        assert await Turns(sender, budget, poller).take_with_a_new_token() is None
+        assert limiter.admit(began, poller)
+        assert await Turns(sender, limiter, poller).take_with_a_new_token() is None
         assert loop.time() - began == pytest.approx(1.0, abs=0.2)

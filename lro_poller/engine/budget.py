@@ -24,7 +24,7 @@ from typing import Protocol
 from ..checks import check_rate, check_whole
 from .retry import retry_wait
 
-__all__ = ["MAX_IN_FLIGHT", "Budget", "Claimant"]
+__all__ = ["MAX_IN_FLIGHT", "Budget", "Claimant", "Limiter"]
 
 MAX_IN_FLIGHT = 32
 """How many polls may be under way at once, unless somebody says otherwise."""
@@ -71,16 +71,55 @@ class Budget:
     """A cap on polls in flight and a rate in polls a second, for one poller or several of one event loop.
 
     Args:
-        max_in_flight: How many polls may be under way at once.
+        max_in_flight: How many polls may be in flight at once.
         max_rate: How many polls may start a second, `math.inf` for no limit.
         burst: How many of them may start together after a pause; 1 spaces all of them evenly. Then whatever a
-            timer is late by is lost: some hundredths of a rate of 100 a second. Two make up for it.
+            timer is late by is lost: some hundredths of a rate of 100 a second. 2 makes up for it.
 
     It knows nothing of what a service allows: a poller's own has 95% of the known quota for its `max_rate`, one
     that is made here has what it is given.
 
     Raises:
         ValueError: nothing could ever be polled.
+    """
+
+    __slots__ = ("_limiter",)
+
+    def __init__(self, max_in_flight: int = MAX_IN_FLIGHT, max_rate: float = math.inf, *, burst: int = 1) -> None:
+        self._limiter = Limiter(max_in_flight, max_rate, burst=burst)
+
+    def __repr__(self) -> str:
+        return f"<Budget {self.in_flight} of {self.max_in_flight} in flight, at most {self.max_rate:g} polls/s>"
+
+    @property
+    def max_in_flight(self) -> int:
+        """How many polls may be in flight at once."""
+        return self._limiter.max_in_flight
+
+    @property
+    def max_rate(self) -> float:
+        """How many polls may start a second at the most, whatever the service says."""
+        return self._limiter.max_rate
+
+    @property
+    def in_flight(self) -> int:
+        """How many polls are in flight, of all pollers that share it."""
+        return self._limiter.in_flight
+
+    @property
+    def throttled_polls(self) -> int:
+        """How many polls were answered with 429."""
+        return self._limiter.throttled_polls
+
+
+class Limiter:
+    """What a budget goes by: who may start a poll, and when.
+
+    Attributes:
+        max_in_flight: As of the budget, as the next.
+        max_rate: Polls a second.
+        in_flight: How many polls have taken a turn that is not given back.
+        throttled_polls: How many polls were answered with 429.
     """
 
     __slots__ = (
@@ -92,11 +131,11 @@ class Budget:
         "_cut_at",
         "_finding",
         "_in_line",
+        "_next_start",
         "_nudging",
         "_paused_until",
         "_refusals",
         "_throttles",
-        "_turn",
         "in_flight",
         "max_in_flight",
         "max_rate",
@@ -108,9 +147,8 @@ class Budget:
         self.max_rate = check_rate("max_rate", max_rate)
         self.in_flight = 0
         self.throttled_polls = 0
-        """How many polls were answered with 429."""
         self._burst = check_whole("burst", burst, 1, _LARGEST_BURST)
-        self._turn = -math.inf  # when the next poll may start; by how far it is past, so much of a burst was saved up
+        self._next_start = -math.inf  # of a poll; by how far it is past, so much of a burst was saved up
         self._paused_until = -math.inf
         self._throttles = 0  # halts in a row without an answer between them
         self._claimants: dict[Claimant, None] = {}  # who has joined, and was not forgotten, in that order
@@ -123,9 +161,6 @@ class Budget:
         self._refusals = 0  # halts, since the limit was set
         self._busy_since = -math.inf  # nobody waited for a turn before that
         self._answers: deque[tuple[float, int]] = deque()  # ticks, and how many answers came in each
-
-    def __repr__(self) -> str:
-        return f"<Budget {self.in_flight} of {self.max_in_flight} in flight, at most {self.max_rate:g} polls/s>"
 
     # Turns.
 
@@ -216,16 +251,16 @@ class Budget:
 
     def _take_turn(self, now: float) -> None:
         """A request is sent."""
-        turn, apart = self._turn, min(1 / self.rate(now), _LONGEST_APART)
+        turn, apart = self._next_start, min(1 / self.rate(now), _LONGEST_APART)
         if turn < now:
             saved = 0.0 if self._throttles else (self._burst - 1) * apart
             if now > max(turn + saved, self._paused_until) + _IDLE:
                 self._busy_since = now
             turn = max(turn, now - saved)
-        self._turn = turn + (max(apart, _PROBED_EVERY) if self._throttles else apart)
+        self._next_start = turn + (max(apart, _PROBED_EVERY) if self._throttles else apart)
 
     def _next(self) -> float:
-        return max(self._turn, self._paused_until)
+        return max(self._next_start, self._paused_until)
 
     def _is_first(self, who: Claimant) -> bool:
         return next(iter(self._in_line)) is who
@@ -261,7 +296,7 @@ class Budget:
         if self._throttles and now >= self._paused_until:  # before that, the poll was older than the halt
             self._throttles = 0
             # Not before now, either: whoever was held back all that time has no burst to come.
-            self._turn = max(min(self._turn, now + 1 / self.rate(now)), now)
+            self._next_start = max(min(self._next_start, now + 1 / self.rate(now)), now)
             # The answer was one poller's, and all may have set their timers by the halt.
             for who in tuple(self._claimants):
                 who.nudge()

@@ -24,7 +24,8 @@ _SWEEP_FROM = 64  # below this many deadlines that count no more a sweep costs m
 class Listener(Protocol):
     """Who waits for an operation: since when and until when, in seconds of the tracker's clock."""
 
-    submitted: float
+    @property
+    def submitted(self) -> float: ...
 
     @property
     def deadline(self) -> float | None: ...

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from .budget import Budget
+from .budget import Limiter
 from .crowd import Listener
 from .planner import Planner, PollQueue
 from .schedule import Schedule
@@ -34,25 +34,25 @@ class Deadlines:
     Args:
         queue: Says whether others wait for their turn too.
         planner: Has a last poll made.
-        budget: Says how long a turn takes.
+        limiter: Says how long a turn takes.
         latency: Seconds that a request takes.
         passed: Told that the deadline of one who waits for a tracker has passed; ends that wait, or postpones it.
     """
 
-    __slots__ = ("_budget", "_latency", "_passed", "_planner", "_queue", "_schedule")
+    __slots__ = ("_latency", "_limiter", "_passed", "_planner", "_queue", "_schedule")
 
     def __init__(
         self,
         queue: PollQueue,
         planner: Planner,
-        budget: Budget,
+        limiter: Limiter,
         latency: Callable[[], float],
         passed: Callable[[Tracker, Listener], None],
     ) -> None:
         self._schedule: Schedule[Tracker] = Schedule("alarm")
         self._queue = queue
         self._planner = planner
-        self._budget = budget
+        self._limiter = limiter
         self._latency = latency
         self._passed = passed
 
@@ -90,7 +90,7 @@ class Deadlines:
             return
         with_turn, alone = self._leads(now)
         if needs_last_look(tracker, now, with_turn) or (
-            self._budget.has_room(now) and needs_last_look(tracker, now, alone, _WORTH_ANOTHER)
+            self._limiter.has_room(now) and needs_last_look(tracker, now, alone, _WORTH_ANOTHER)
         ):
             tracker.looked = now
             self._planner.look(tracker, now)
@@ -121,12 +121,12 @@ class Deadlines:
         One turn may just have been taken. Where others wait, each poller that stands in line has its turns, and of this
         one's every eighth goes to whoever waits longest.
         """
-        waiting = self._budget.waiting
+        waiting = self._limiter.waiting
         if self._queue.short:  # then this poller is one of those
             waiting = max(waiting - 1, 0)
         turns = 3 + 2 * waiting if waiting or self._queue.short else 2
         alone = max(_LATENCIES * self._latency(), _SHORTEST_LEAD)
-        return turns / self._budget.rate(now) + alone, alone
+        return turns / self._limiter.rate(now) + alone, alone
 
 
 def next_alarm(tracker: Tracker, now: float, leads: Sequence[float]) -> float:

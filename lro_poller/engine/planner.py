@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TypeAlias
 
-from .budget import Budget
+from .budget import Limiter
 from .cadence import jittered
 from .forecast import Forecast, wait_by
 from .learning import Learner
@@ -31,15 +31,15 @@ class Planner:
     """The one that puts operations into the queue of one poller.
 
     Args:
-        budget: Says whether polls were granted, so that looks may stand closer.
+        limiter: Says whether polls were granted, so that looks may stand closer.
         learner: Chooses the forecast of an operation that was found running.
     """
 
-    __slots__ = ("_budget", "_learner", "_queue")
+    __slots__ = ("_learner", "_limiter", "_queue")
 
-    def __init__(self, queue: PollQueue, budget: Budget, learner: Learner) -> None:
+    def __init__(self, queue: PollQueue, limiter: Limiter, learner: Learner) -> None:
         self._queue = queue
-        self._budget = budget
+        self._limiter = limiter
         self._learner = learner
 
     def at_once(self, tracker: Tracker, now: float) -> None:
@@ -59,7 +59,7 @@ class Planner:
         assert tracker.operation is not None
         self._learner.saw_running(tracker)
         if tracker.backoff is None:
-            granted = self._budget.granted(now)
+            granted = self._limiter.granted(now)
             tracker.wait = wait = wait_by(tracker.forecast, now - tracker.began, random, granted=granted)
         else:
             tracker.wait = tracker.backoff.wait(tracker.sightings, tracker.operation)

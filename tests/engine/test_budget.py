@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lro_poller.engine.budget import Budget
+from lro_poller.engine.budget import Budget, Limiter
 
 MANY = settings(max_examples=200, deadline=None, derandomize=True)
 
@@ -38,28 +38,28 @@ class Poller:
 ME = Poller()
 
 
-def joined(*args: Any, **options: Any) -> Budget:
-    """A budget of which this poller takes turns."""
-    budget = Budget(*args, **options)
-    budget.join(ME)
-    return budget
+def joined(*args: Any, **options: Any) -> Limiter:
+    """A limiter of which this poller takes turns."""
+    limiter = Limiter(*args, **options)
+    limiter.join(ME)
+    return limiter
 
 
-def start(budget: Budget, now: float) -> None:
-    assert budget.admit(now, ME)
+def start(limiter: Limiter, now: float) -> None:
+    assert limiter.admit(now, ME)
 
 
-def polls(budget: Budget, *, rate: int, until: float) -> None:
-    """As many polls a second, which the budget allows, from 0 on, each answered at once."""
+def polls(limiter: Limiter, *, rate: int, until: float) -> None:
+    """As many polls a second, which the limiter allows, from 0 on, each answered at once."""
     for number in range(round(rate * until)):
-        now = max(number / rate, budget.next_time(0.0))
-        start(budget, now)
-        budget.answered(now)
-        budget.finish(ME)
+        now = max(number / rate, limiter.next_time(0.0))
+        start(limiter, now)
+        limiter.answered(now)
+        limiter.finish(ME)
 
 
-def pause(budget: Budget, now: float) -> float:
-    return budget.next_time(now) - now
+def pause(limiter: Limiter, now: float) -> float:
+    return limiter.next_time(now) - now
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "4", None, True, math.inf, math.nan])
@@ -76,8 +76,9 @@ def test_a_rate_that_lets_nothing_through_is_refused(rate: Any) -> None:
 
 
 def test_the_repr_shows_what_is_under_way() -> None:
-    budget = joined(3, 2.5)
-    start(budget, 0.0)
+    budget = Budget(3, 2.5)
+    budget._limiter.join(ME)
+    start(budget._limiter, 0.0)
     assert repr(budget) == "<Budget 1 of 3 in flight, at most 2.5 polls/s>"
 
 
@@ -86,34 +87,34 @@ def test_the_repr_shows_what_is_under_way() -> None:
 
 @pytest.mark.behaviour("B23")
 def test_no_more_polls_are_in_flight_than_the_cap_says() -> None:
-    budget = joined(2)
-    assert [budget.admit(0.0, ME) for _ in range(3)] == [True, True, False]
-    assert budget.next_time(0.0) == math.inf
-    budget.finish(ME)
-    assert budget.next_time(0.0) <= 0.0
-    assert [budget.admit(0.0, ME) for _ in range(2)] == [True, False]
+    limiter = joined(2)
+    assert [limiter.admit(0.0, ME) for _ in range(3)] == [True, True, False]
+    assert limiter.next_time(0.0) == math.inf
+    limiter.finish(ME)
+    assert limiter.next_time(0.0) <= 0.0
+    assert [limiter.admit(0.0, ME) for _ in range(2)] == [True, False]
 
 
 @pytest.mark.behaviour("B23")
 def test_there_is_room_while_another_poll_may_start_and_nobody_stands_in_line() -> None:
-    budget = joined(2)
-    assert [(budget.has_room(0.0), budget.admit(0.0, ME)) for _ in range(3)] == [
+    limiter = joined(2)
+    assert [(limiter.has_room(0.0), limiter.admit(0.0, ME)) for _ in range(3)] == [
         (True, True),
         (True, True),
         (False, False),
     ]
-    budget.finish(ME)
-    assert not budget.has_room(0.0)  # somebody stands in line
-    budget.leave(ME)
-    assert budget.has_room(0.0)
-    budget.throttled(0.0, 5.0)
-    assert [budget.has_room(now) for now in (0.0, 4.9, 5.0)] == [False, False, True]
+    limiter.finish(ME)
+    assert not limiter.has_room(0.0)  # somebody stands in line
+    limiter.leave(ME)
+    assert limiter.has_room(0.0)
+    limiter.throttled(0.0, 5.0)
+    assert [limiter.has_room(now) for now in (0.0, 4.9, 5.0)] == [False, False, True]
 
 
 @pytest.mark.behaviour("B23")
 def test_within_a_rate_there_is_room_for_as_many_as_the_burst() -> None:
-    budget = joined(10, 1.0, burst=2)
-    assert [(budget.has_room(0.0), budget.admit(0.0, ME)) for _ in range(3)] == [
+    limiter = joined(10, 1.0, burst=2)
+    assert [(limiter.has_room(0.0), limiter.admit(0.0, ME)) for _ in range(3)] == [
         (True, True),
         (True, True),
         (False, False),
@@ -122,21 +123,21 @@ def test_within_a_rate_there_is_room_for_as_many_as_the_burst() -> None:
 
 @pytest.mark.behaviour("B23")
 def test_polls_are_spaced_evenly() -> None:
-    budget = joined(100, max_rate=4)
-    assert budget.next_time(0.0) <= 0.0
+    limiter = joined(100, max_rate=4)
+    assert limiter.next_time(0.0) <= 0.0
     for now, following in [(0.0, 0.25), (0.25, 0.5), (7.0, 7.25)]:
-        start(budget, now)
-        assert budget.next_time(now) == following
-        assert not budget.admit(following - 0.01, ME)
+        start(limiter, now)
+        assert limiter.next_time(now) == following
+        assert not limiter.admit(following - 0.01, ME)
 
 
 @pytest.mark.behaviour("B23")
 @pytest.mark.parametrize("burst", [1, 2, 5])
 def test_after_a_pause_as_many_polls_as_the_burst_start_together(burst: int) -> None:
-    budget = joined(100, max_rate=4, burst=burst)
+    limiter = joined(100, max_rate=4, burst=burst)
     for now in (0.0, 100.0):
-        assert sum(budget.admit(now, ME) for _ in range(10)) == burst
-        assert pause(budget, now) == pytest.approx(0.25)
+        assert sum(limiter.admit(now, ME) for _ in range(10)) == burst
+        assert pause(limiter, now) == pytest.approx(0.25)
 
 
 @pytest.mark.behaviour("B23")
@@ -147,11 +148,11 @@ def test_after_a_pause_as_many_polls_as_the_burst_start_together(burst: int) -> 
 )
 @MANY
 def test_the_rate_holds_in_every_second(rate: float, burst: int, idle: list[float]) -> None:
-    budget, now = joined(1_000, rate, burst=burst), 0.0
+    limiter, now = joined(1_000, rate, burst=burst), 0.0
     starts: list[float] = []
     for wait in idle:
-        now = max(now + wait, budget.next_time(now))
-        start(budget, now)
+        now = max(now + wait, limiter.next_time(now))
+        start(limiter, now)
         starts.append(now)
     window = max(1.0, 1 / rate)
     for first in starts:
@@ -164,69 +165,69 @@ def test_the_rate_holds_in_every_second(rate: float, burst: int, idle: list[floa
 
 @pytest.mark.behaviour("B23")
 def test_two_pollers_of_one_budget_take_turns() -> None:
-    budget, pollers, now = joined(1), (Poller(), Poller()), 0.0
+    limiter, pollers, now = joined(1), (Poller(), Poller()), 0.0
     for poller in pollers:
-        budget.join(poller)
+        limiter.join(poller)
     polls = [0, 0]
     for _ in range(100):
-        admitted = [budget.admit(now, poller) for poller in pollers]
+        admitted = [limiter.admit(now, poller) for poller in pollers]
         assert sum(admitted) == 1
         number = admitted.index(True)
         polls[number] += 1
-        budget.finish(pollers[number])
+        limiter.finish(pollers[number])
         now += 1.0
     assert polls == [50, 50]
 
 
 @pytest.mark.behaviour("B23")
 def test_whoever_is_first_in_line_is_told_of_room_and_nobody_passes() -> None:
-    budget, first, second = joined(1), Poller(), Poller()
-    start(budget, 0.0)
-    assert not budget.admit(0.0, first)
-    assert not budget.admit(0.0, second)
+    limiter, first, second = joined(1), Poller(), Poller()
+    start(limiter, 0.0)
+    assert not limiter.admit(0.0, first)
+    assert not limiter.admit(0.0, second)
     before = first.nudges
-    budget.finish(ME)
+    limiter.finish(ME)
     assert (first.nudges, second.nudges) == (before + 1, 0)
-    assert not budget.admit(0.0, second)
-    assert budget.admit(0.0, first)
+    assert not limiter.admit(0.0, second)
+    assert limiter.admit(0.0, first)
 
 
 @pytest.mark.behaviour("B19")
 def test_pollers_of_another_loop_cannot_join() -> None:
-    budget, other, third = joined(1), Poller(), Poller()
+    limiter, other, third = joined(1), Poller(), Poller()
     other.home = "another loop"
     with pytest.raises(RuntimeError, match="in another event loop; each loop needs its own"):
-        budget.join(other)
-    budget.join(third)
-    budget.forget(third)
+        limiter.join(other)
+    limiter.join(third)
+    limiter.forget(third)
     with pytest.raises(RuntimeError):
-        budget.join(other)
-    budget.forget(ME)
-    budget.join(other)
+        limiter.join(other)
+    limiter.forget(ME)
+    limiter.join(other)
 
 
 @pytest.mark.behaviour("B23")
 def test_whoever_leaves_the_line_holds_up_nobody() -> None:
-    budget, first, second = joined(1), Poller(), Poller()
-    start(budget, 0.0)
-    assert not budget.admit(0.0, first)
-    assert not budget.admit(0.0, second)
-    budget.leave(first)
-    budget.leave(first)
+    limiter, first, second = joined(1), Poller(), Poller()
+    start(limiter, 0.0)
+    assert not limiter.admit(0.0, first)
+    assert not limiter.admit(0.0, second)
+    limiter.leave(first)
+    limiter.leave(first)
     assert second.nudges == 1
-    budget.finish(ME)
-    assert budget.admit(0.0, second)
+    limiter.finish(ME)
+    assert limiter.admit(0.0, second)
     before = first.nudges
-    budget.finish(second)  # nobody waits any more
+    limiter.finish(second)  # nobody waits any more
     assert (first.nudges, second.nudges) == (before, 2)
 
 
 def test_whoever_finishes_asks_again_by_itself() -> None:
-    budget = joined(1)
-    start(budget, 0.0)
-    assert not budget.admit(0.0, ME)
+    limiter = joined(1)
+    start(limiter, 0.0)
+    assert not limiter.admit(0.0, ME)
     before = ME.nudges
-    budget.finish(ME)
+    limiter.finish(ME)
     assert ME.nudges == before
 
 
@@ -236,91 +237,91 @@ def test_whoever_finishes_asks_again_by_itself() -> None:
 @pytest.mark.behaviour("B14", "B18")
 @pytest.mark.parametrize("asked, wait", [(0.0, 1.0), (0.5, 1.0), (7.0, 7.0), (900.0, 900.0)])
 def test_a_429_stops_every_poll_for_a_second_or_as_long_as_it_asks(asked: float, wait: float) -> None:
-    budget = joined(10)
-    start(budget, 100.0)
-    budget.throttled(100.0, asked)
-    assert pause(budget, 100.0) == wait
-    assert not budget.admit(100.0 + wait - 0.01, ME)
-    assert budget.throttled_polls == 1
+    limiter = joined(10)
+    start(limiter, 100.0)
+    limiter.throttled(100.0, asked)
+    assert pause(limiter, 100.0) == wait
+    assert not limiter.admit(100.0 + wait - 0.01, ME)
+    assert limiter.throttled_polls == 1
 
 
 @pytest.mark.behaviour("B18")
 def test_a_pause_after_a_429_is_no_shorter_than_the_rate_asks_for() -> None:
-    budget = joined(10, max_rate=0.1)
-    start(budget, 100.0)
-    budget.throttled(101.0, 0.0)
-    assert budget.next_time(101.0) == 110.0
+    limiter = joined(10, max_rate=0.1)
+    start(limiter, 100.0)
+    limiter.throttled(101.0, 0.0)
+    assert limiter.next_time(101.0) == 110.0
 
 
 @pytest.mark.behaviour("B18")
 def test_one_429_after_another_doubles_the_pause_up_to_a_minute() -> None:
-    budget, now, pauses = joined(10), 0.0, []
+    limiter, now, pauses = joined(10), 0.0, []
     for _ in range(9):
-        budget.throttled(now, 0.0)
-        pauses.append(pause(budget, now))
-        now = budget.next_time(now)
+        limiter.throttled(now, 0.0)
+        pauses.append(pause(limiter, now))
+        now = limiter.next_time(now)
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
 @pytest.mark.behaviour("B18")
 def test_polls_that_were_under_way_together_lengthen_the_pause_once() -> None:
-    budget = joined(10)
+    limiter = joined(10)
     for _ in range(5):
-        budget.throttled(1.0, 0.0)
-    assert budget.next_time(1.0) == 2.0
-    budget.throttled(2.0, 0.0)
-    assert pause(budget, 2.0) == 2.0
+        limiter.throttled(1.0, 0.0)
+    assert limiter.next_time(1.0) == 2.0
+    limiter.throttled(2.0, 0.0)
+    assert pause(limiter, 2.0) == 2.0
 
 
 @pytest.mark.behaviour("B18")
 def test_the_longest_pause_asked_for_by_any_of_them_counts() -> None:
-    budget = joined(10)
+    limiter = joined(10)
     for asked in (3.0, 30.0, 5.0):
-        budget.throttled(0.0, asked)
-    assert budget.next_time(0.0) == 30.0
+        limiter.throttled(0.0, asked)
+    assert limiter.next_time(0.0) == 30.0
 
 
 @pytest.mark.behaviour("B18")
 def test_after_a_halt_single_polls_probe_until_one_is_answered() -> None:
-    budget = joined(10, max_rate=50)
-    polls(budget, rate=50, until=5.0)
-    budget.throttled(5.0, 0.0)
-    assert budget.next_time(5.0) == 6.0
-    start(budget, 6.0)
-    assert budget.next_time(6.0) == 7.0
-    budget.answered(6.3)
-    assert budget.next_time(6.3) == pytest.approx(6.3 + 1 / budget.rate(6.3))
-    assert budget.next_time(6.3) < 6.4
-    budget.throttled(8.0, 0.0)
-    assert pause(budget, 8.0) == 1.0
+    limiter = joined(10, max_rate=50)
+    polls(limiter, rate=50, until=5.0)
+    limiter.throttled(5.0, 0.0)
+    assert limiter.next_time(5.0) == 6.0
+    start(limiter, 6.0)
+    assert limiter.next_time(6.0) == 7.0
+    limiter.answered(6.3)
+    assert limiter.next_time(6.3) == pytest.approx(6.3 + 1 / limiter.rate(6.3))
+    assert limiter.next_time(6.3) < 6.4
+    limiter.throttled(8.0, 0.0)
+    assert pause(limiter, 8.0) == 1.0
 
 
 @pytest.mark.behaviour("B18")
 def test_whoever_waits_hears_that_a_halt_is_over_from_another_pollers_answer() -> None:
     """In line or not: who had a turn to come has set a timer for it."""
-    budget, other, bystander = joined(10, max_rate=50), Poller(), Poller()
-    budget.join(other)
-    budget.join(bystander)
-    polls(budget, rate=50, until=5.0)
-    budget.throttled(5.0, 0.0)
-    start(budget, 6.0)
-    assert not budget.admit(6.1, other)
-    before, later = other.nudges, budget.next_time(6.1, other)
-    budget.answered(6.3)
-    assert budget.next_time(6.3, other) < later
+    limiter, other, bystander = joined(10, max_rate=50), Poller(), Poller()
+    limiter.join(other)
+    limiter.join(bystander)
+    polls(limiter, rate=50, until=5.0)
+    limiter.throttled(5.0, 0.0)
+    start(limiter, 6.0)
+    assert not limiter.admit(6.1, other)
+    before, later = other.nudges, limiter.next_time(6.1, other)
+    limiter.answered(6.3)
+    assert limiter.next_time(6.3, other) < later
     assert other.nudges > before
     assert bystander.nudges == 1
 
 
 @pytest.mark.behaviour("B18")
 def test_an_answer_to_a_poll_from_before_the_halt_ends_nothing() -> None:
-    budget = joined(10, max_rate=50)
-    polls(budget, rate=50, until=5.0)
-    budget.throttled(5.0, 20.0)
-    budget.answered(6.0)
-    assert budget.next_time(6.0) == 25.0
-    start(budget, 25.0)
-    assert budget.next_time(25.0) == 26.0
+    limiter = joined(10, max_rate=50)
+    polls(limiter, rate=50, until=5.0)
+    limiter.throttled(5.0, 20.0)
+    limiter.answered(6.0)
+    assert limiter.next_time(6.0) == 25.0
+    start(limiter, 25.0)
+    assert limiter.next_time(25.0) == 26.0
 
 
 @pytest.mark.behaviour("B18", "B23")
@@ -332,20 +333,20 @@ def test_an_answer_to_a_poll_from_before_the_halt_ends_nothing() -> None:
 def test_no_order_of_answers_shortens_a_pause_passes_the_rate_or_stops_polling_for_good(
     rate: float, script: list[tuple[str, float]]
 ) -> None:
-    budget, now, until = joined(3, rate), 0.0, -math.inf
+    limiter, now, until = joined(3, rate), 0.0, -math.inf
     for call, amount in script:
         now += amount
-        if call == "start" and budget.next_time(now) <= now:
-            start(budget, now)
-            budget.finish(ME)
-            assert budget.next_time(now) >= now + 1 / rate
+        if call == "start" and limiter.next_time(now) <= now:
+            start(limiter, now)
+            limiter.finish(ME)
+            assert limiter.next_time(now) >= now + 1 / rate
         elif call == "429":
-            budget.throttled(now, amount)
+            limiter.throttled(now, amount)
             until = max(until, now + amount)
         elif call == "answer":
-            budget.answered(now)
-        assert until <= budget.next_time(now) <= now + 60.0
-        assert 0.02 <= budget.rate(now) <= rate
+            limiter.answered(now)
+        assert until <= limiter.next_time(now) <= now + 60.0
+        assert 0.02 <= limiter.rate(now) <= rate
 
 
 def test_a_rate_is_granted_until_a_429_says_otherwise_and_again_when_that_is_forgotten() -> None:
@@ -360,19 +361,19 @@ def test_a_rate_is_granted_until_a_429_says_otherwise_and_again_when_that_is_for
 
 
 def test_the_present_rate_is_that_of_the_last_five_seconds() -> None:
-    budget = joined(10)
-    assert budget.recent_rate(0.0) == 0.0
+    limiter = joined(10)
+    assert limiter.recent_rate(0.0) == 0.0
     for step in range(200):
-        budget.answered(step / 10)
-    assert budget.recent_rate(19.9) == pytest.approx(10, abs=0.6)
-    assert budget.recent_rate(60.0) == 0.0
+        limiter.answered(step / 10)
+    assert limiter.recent_rate(19.9) == pytest.approx(10, abs=0.6)
+    assert limiter.recent_rate(60.0) == 0.0
 
 
 def test_answers_are_remembered_in_bounded_space() -> None:
-    budget = joined(10)
+    limiter = joined(10)
     for step in range(200_000):
-        budget.answered(step / 100)
-    assert len(budget._answers) < 300
+        limiter.answered(step / 100)
+    assert len(limiter._answers) < 300
 
 
 # Servers that do not tell what they allow.
@@ -442,7 +443,7 @@ class Generous:
 
 
 def polled(
-    budget: Budget, server: Server, latency: float, until: float, asked: float = 0.0
+    limiter: Limiter, server: Server, latency: float, until: float, asked: float = 0.0
 ) -> list[tuple[float, bool]]:
     """When each poll of somebody who always has more of them was answered, and whether it was allowed.
 
@@ -453,16 +454,16 @@ def polled(
     coming: list[tuple[float, int, bool]] = []
     answers = []
     while now < until:
-        if budget.next_time(now) <= now:
-            start(budget, now)
+        if limiter.next_time(now) <= now:
+            start(limiter, now)
             count += 1
             heapq.heappush(coming, (now + latency, count, server.allows(now + latency / 2)))
             continue
-        now = min(budget.next_time(now), coming[0][0] if coming else math.inf)
+        now = min(limiter.next_time(now), coming[0][0] if coming else math.inf)
         while coming and coming[0][0] <= now:
             allowed = heapq.heappop(coming)[2]
-            budget.answered(now) if allowed else budget.throttled(now, asked)
-            budget.finish(ME)
+            limiter.answered(now) if allowed else limiter.throttled(now, asked)
+            limiter.finish(ME)
             answers.append((now, allowed))
     return answers
 
@@ -515,14 +516,14 @@ def test_what_others_have_left_in_a_minute_is_not_taken_for_the_quota() -> None:
     assert shares(answers, 60.0, 240.0, 10.0)[1] > 0.85
 
 
-def limited(*refused: float) -> Budget:
+def limited(*refused: float) -> Limiter:
     """Two polls a second were answered for 200 s, but for one at 50 s; then those at these times were refused."""
-    budget = joined(32)
+    limiter = joined(32)
     for half in range(400):
-        budget.throttled(50.0, 0.0) if half == 100 else budget.answered(half / 2)
+        limiter.throttled(50.0, 0.0) if half == 100 else limiter.answered(half / 2)
     for when in refused:
-        budget.throttled(when, 0.0)
-    return budget
+        limiter.throttled(when, 0.0)
+    return limiter
 
 
 @pytest.mark.behaviour("B18")
@@ -583,83 +584,83 @@ def test_a_quota_that_shrinks_is_found_again() -> None:
 
 @pytest.mark.behaviour("B18")
 def test_a_quota_that_is_gone_is_forgotten() -> None:
-    budget = joined(32, 20.0)
-    answers = polled(budget, From(200.0, Bucket(4.0), Generous()), 0.1, 700.0)
+    limiter = joined(32, 20.0)
+    answers = polled(limiter, From(200.0, Bucket(4.0), Generous()), 0.1, 700.0)
     assert shares(answers, 600.0, 700.0, 20.0)[1] > 0.95
-    budget.throttled(700.0, 0.0)
-    assert budget.rate(700.0) < 20.0
-    assert budget.rate(1_301.0) == 20.0
+    limiter.throttled(700.0, 0.0)
+    assert limiter.rate(700.0) < 20.0
+    assert limiter.rate(1_301.0) == 20.0
 
 
 @pytest.mark.behaviour("B18")
 def test_one_429_after_hours_of_little_to_do_does_not_all_but_stop_polling() -> None:
-    budget = joined(32, 100.0)
-    budget.throttled(0.0, 0.0)
+    limiter = joined(32, 100.0)
+    limiter.throttled(0.0, 0.0)
     now = 600.0
     while now < 1_300.0:  # a poll now and then
-        start(budget, now)
-        budget.answered(now + 0.1)
-        budget.finish(ME)
+        start(limiter, now)
+        limiter.answered(now + 0.1)
+        limiter.finish(ME)
         now += 30.0
     for step in range(200):
-        start(budget, now + step / 100)
-        budget.finish(ME)
-        budget.answered(now + step / 100)
-    budget.throttled(now + 2.0, 0.0)
-    assert budget.rate(now + 2.0) > 10.0
+        start(limiter, now + step / 100)
+        limiter.finish(ME)
+        limiter.answered(now + step / 100)
+    limiter.throttled(now + 2.0, 0.0)
+    assert limiter.rate(now + 2.0) > 10.0
 
 
 @pytest.mark.behaviour("B18")
 def test_what_was_answered_while_there_was_little_to_do_does_not_count() -> None:
-    budget = joined(100, 50.0)
-    polled(budget, Bucket(10.0), 0.1, 200.0)
+    limiter = joined(100, 50.0)
+    polled(limiter, Bucket(10.0), 0.1, 200.0)
     now = 300.0
     while now < 315.0:
-        start(budget, now)
-        budget.answered(now)
-        budget.finish(ME)
-        now = budget.next_time(now)
-    budget.throttled(now, 0.0)
-    assert budget.rate(now) > 8.0
+        start(limiter, now)
+        limiter.answered(now)
+        limiter.finish(ME)
+        now = limiter.next_time(now)
+    limiter.throttled(now, 0.0)
+    assert limiter.rate(now) > 8.0
 
 
 @pytest.mark.behaviour("B18")
 def test_a_429_before_anything_was_answered_leaves_a_poll_now_and_then() -> None:
-    budget = joined(32)
-    budget.throttled(0.0, 0.0)
-    assert budget.rate(0.0) == 0.02
-    assert not math.isinf(budget.next_time(0.0))
+    limiter = joined(32)
+    limiter.throttled(0.0, 0.0)
+    assert limiter.rate(0.0) == 0.02
+    assert not math.isinf(limiter.next_time(0.0))
 
 
 @pytest.mark.behaviour("B18")
 def test_one_429_right_after_another_does_not_lower_the_limit_again() -> None:
-    budget = joined(32, 100.0)
+    limiter = joined(32, 100.0)
     for step in range(100):
-        budget.answered(step / 50)
-    budget.throttled(2.0, 0.0)
-    limit = budget.rate(2.0)
-    budget.answered(3.0)
-    found = budget.rate(3.0)
+        limiter.answered(step / 50)
+    limiter.throttled(2.0, 0.0)
+    limit = limiter.rate(2.0)
+    limiter.answered(3.0)
+    found = limiter.rate(3.0)
     assert found > limit
-    budget.throttled(4.0, 0.0)
-    assert budget.rate(4.0) == found
+    limiter.throttled(4.0, 0.0)
+    assert limiter.rate(4.0) == found
 
 
-def after_a_burst() -> Budget:
-    """A budget of two polls a second, of which the last of five was just refused, at 13.1."""
-    budget = joined(100, 2.0, burst=5)
-    polls(budget, rate=2, until=10.0)
-    assert [budget.admit(13.0, ME) for _ in range(6)] == [True] * 5 + [False]
+def after_a_burst() -> Limiter:
+    """A limiter of two polls a second, of which the last of five was just refused, at 13.1."""
+    limiter = joined(100, 2.0, burst=5)
+    polls(limiter, rate=2, until=10.0)
+    assert [limiter.admit(13.0, ME) for _ in range(6)] == [True] * 5 + [False]
     for _ in range(4):
-        budget.answered(13.05)
-    budget.throttled(13.1, 0.0)  # for a second; then single polls probe, one a second
-    return budget
+        limiter.answered(13.05)
+    limiter.throttled(13.1, 0.0)  # for a second; then single polls probe, one a second
+    return limiter
 
 
 @pytest.mark.behaviour("B18", "B23")
 def test_a_burst_is_no_way_round_a_halt() -> None:
-    budget = after_a_burst()
-    starts = [now / 10 for now in range(131, 260) for _ in range(3) if budget.admit(now / 10, ME)]
+    limiter = after_a_burst()
+    starts = [now / 10 for now in range(131, 260) for _ in range(3) if limiter.admit(now / 10, ME)]
     assert starts[0] == 14.1
     assert all(later - earlier >= 0.99 for earlier, later in itertools.pairwise(starts))
     assert len(starts) >= 4
@@ -668,26 +669,26 @@ def test_a_burst_is_no_way_round_a_halt() -> None:
 @pytest.mark.behaviour("B18", "B23")
 @pytest.mark.parametrize("answered", [14.2, 18.0])
 def test_when_a_halt_is_over_no_burst_has_been_saved_up(answered: float) -> None:
-    budget = after_a_burst()
-    start(budget, 14.1)
-    budget.answered(answered)
-    starts = [now / 10 for now in range(round(answered * 10), 260) for _ in range(3) if budget.admit(now / 10, ME)]
+    limiter = after_a_burst()
+    start(limiter, 14.1)
+    limiter.answered(answered)
+    starts = [now / 10 for now in range(round(answered * 10), 260) for _ in range(3) if limiter.admit(now / 10, ME)]
     assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= 0.49
     assert len(starts) >= 4
-    assert sum(budget.admit(90.0, ME) for _ in range(9)) == 5, "after a pause there is one again"
+    assert sum(limiter.admit(90.0, ME) for _ in range(9)) == 5, "after a pause there is one again"
 
 
 @pytest.mark.behaviour("B18")
 @pytest.mark.parametrize("burst", [1, 20, 50])
 def test_a_burst_does_not_hold_up_the_recovery_after_a_halt(burst: int) -> None:
-    budget = joined(1_000, 1.0, burst=burst)
-    polls(budget, rate=1, until=20.0)
-    budget.throttled(20.1, 0.0)
+    limiter = joined(1_000, 1.0, burst=burst)
+    polls(limiter, rate=1, until=20.0)
+    limiter.throttled(20.1, 0.0)
     starts = []
     for now in [20.1 + step / 10 for step in range(400)]:
-        if budget.admit(now, ME):
+        if limiter.admit(now, ME):
             starts.append(now)
-            budget.answered(now)
+            limiter.answered(now)
     assert sum(start < 31 for start in starts) >= 3
     assert sum(40 <= start < 50 for start in starts) >= 9
 
@@ -695,9 +696,9 @@ def test_a_burst_does_not_hold_up_the_recovery_after_a_halt(burst: int) -> None:
 class Leaving(Poller):
     """Has nothing to poll any more when it is told."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, limiter: Limiter) -> None:
         super().__init__()
-        self._budget = budget
+        self._budget = limiter
 
     def nudge(self) -> None:
         self._budget.leave(self)
@@ -705,26 +706,26 @@ class Leaving(Poller):
 
 @pytest.mark.behaviour("B19")
 def test_thousands_who_leave_the_line_make_way_for_whoever_stays() -> None:
-    budget = joined(1)
-    start(budget, 0.0)
+    limiter = joined(1)
+    start(limiter, 0.0)
     last = Poller()
-    for other in [*(Leaving(budget) for _ in range(5_000)), last]:
-        budget.join(other)
+    for other in [*(Leaving(limiter) for _ in range(5_000)), last]:
+        limiter.join(other)
         # Whoever joins the line has the first of it told: it is still busy then.
-        budget._in_line[other] = None
-    budget.finish(ME)
+        limiter._in_line[other] = None
+    limiter.finish(ME)
     assert last.nudges == 1
-    assert budget.admit(0.0, last)
+    assert limiter.admit(0.0, last)
 
 
 @pytest.mark.parametrize("burst", [1, 2])
 def test_a_rate_next_to_nothing_is_no_busy_loop(burst: int) -> None:
-    budget = joined(max_rate=1e-320, burst=burst)
+    limiter = joined(max_rate=1e-320, burst=burst)
     for _ in range(burst):
-        start(budget, 0.0)
-    assert budget.next_time(1.0) > 1e90
+        start(limiter, 0.0)
+    assert limiter.next_time(1.0) > 1e90
 
 
 def test_a_burst_that_cannot_be_multiplied_is_refused() -> None:
     with pytest.raises(ValueError, match="burst must be a whole number, from 1 to"):
-        Budget(max_rate=5, burst=10**400)
+        Limiter(max_rate=5, burst=10**400)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import backoff
 import pytest
 
-from lro_poller.engine.budget import Budget
+from lro_poller.engine.budget import Limiter
 from lro_poller.engine.cadence import Generated
 from lro_poller.engine.forecast import PLAIN, wait_by
 from lro_poller.engine.history import History
@@ -45,7 +45,7 @@ class Scene:
 def scene(max_rate: float = math.inf) -> Scene:
     queue: PollQueue = Queue(worth_key, worth_after)
     tracker = Tracker.start(NAME, START)
-    return Scene(queue, Planner(queue, Budget(max_rate=max_rate), Learner(History(), "svc")), tracker)
+    return Scene(queue, Planner(queue, Limiter(max_rate=max_rate), Learner(History(), "svc")), tracker)
 
 
 def test_one_of_which_nothing_is_known_is_polled_at_once() -> None:

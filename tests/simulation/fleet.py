@@ -169,11 +169,11 @@ class _Fleet:
 
     async def _watch_the_pump(self, runner: Any) -> None:
         """While the budget has room for a poll that is due, one is started."""
-        pump, sender, budget, seen, stalled = runner._pump, runner._sender, self._pollers[0].budget, -1, 0
+        pump, sender, limiter, seen, stalled = runner._pump, runner._sender, runner._limiter, -1, 0
         while not runner.closed:
             await asyncio.sleep(0.5)
             now = self._loop.time()
-            due = max(runner._queue.next_time(now), pump._turns.rests_until, budget.next_time(now, pump)) <= now
+            due = max(runner._queue.next_time(now), pump._turns.rests_until, limiter.next_time(now, pump)) <= now
             stalled = stalled + 1 if due and pump._scout is None and sender.polls == seen else 0
             seen = sender.polls
             self._report.expect(held=stalled < 4, otherwise=f"{pump} has stood still for two seconds, at {now}")
@@ -293,7 +293,7 @@ class _Fleet:
     def _check_the_books(self, runner: Any) -> None:
         left = (
             self._pollers[0].budget.in_flight,
-            len(self._pollers[0].budget._in_line),
+            len(runner._limiter._in_line),
             len(runner._trackers),
             len(runner.errands.under_way),
             len(runner._queue),
