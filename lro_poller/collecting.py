@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from .counting import counted
 from .future import OperationFuture, check_loop
 
-__all__ = ["Completions", "settled"]
+__all__ = ["Completions", "all_done"]
 
 
 class Completions:
@@ -58,7 +58,7 @@ class Completions:
         return future
 
 
-async def settled(futures: Iterable[OperationFuture[Any]]) -> None:
+async def all_done(futures: Iterable[OperationFuture[Any]]) -> None:
     """Returns when every future has an outcome. Looks at none of them, and leaves nothing on them when cancelled."""
     for future in futures:  # one after another: whoever has ended meanwhile is passed over
         if not future.done():

@@ -44,7 +44,7 @@ class Errands:
         self._cancelled = cancelled
         self._unattended: dict[str, asyncio.Task[None]] = {}  # by the name of what is cancelled
 
-    async def look(self, name: str) -> Operation:
+    async def poll(self, name: str) -> Operation:
         """One poll of one operation, in its turn.
 
         Raises:

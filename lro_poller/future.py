@@ -57,7 +57,7 @@ class _Callback(msgspec.Struct, eq=False):
     context: contextvars.Context
 
 
-_Hearer: TypeAlias = "asyncio.Future[None] | _Callback | Updates"
+_Listener: TypeAlias = "asyncio.Future[None] | _Callback | Updates"
 
 
 class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
@@ -80,7 +80,7 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
     _came_to_deadline: bool = False  # what is done about its operation then is done once; it may wait on for that
     _ended_host: Host | None = None  # while it is pending its tracker leads there, out of the collector's sight
     _result: Any = None
-    _audience: dict[_Hearer, None] | None = None  # in the order in which they came
+    _listeners: dict[_Listener, None] | None = None  # in the order in which they came
 
     def __repr__(self) -> str:
         state = _how_it_failed(self._result) if self._failed else self._state
@@ -233,14 +233,14 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
         if self.done():
             self._call_soon(entry)
         else:
-            self._admit(entry)
+            self._add_listener(entry)
 
     def remove_done_callback(self, callback: Callable[[OperationFuture[T_co]], object]) -> int:
         """Removes every `callback` that was added; returns how many there were."""
-        audience = self._audience or {}
-        gone = [one for one in audience if isinstance(one, _Callback) and one.function == callback]
+        listeners = self._listeners or {}
+        gone = [one for one in listeners if isinstance(one, _Callback) and one.function == callback]
         for one in gone:
-            del audience[one]
+            del listeners[one]
         return len(gone)
 
     def __await__(self) -> Generator[Any, None, T_co]:
@@ -254,11 +254,11 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
         if asyncio.get_running_loop() is not loop:
             raise RuntimeError(f"{self!r} is awaited in another event loop than its poller's")
         waiter = loop.create_future()
-        self._admit(waiter)
+        self._add_listener(waiter)
         try:
             await waiter
         finally:
-            self._dismiss(waiter)
+            self._remove_listener(waiter)
 
     # What only operations have.
 
@@ -302,7 +302,7 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
 
     def _see(self, operation: Operation) -> None:
         """A poll found the operation running."""
-        for one in self._audience or ():
+        for one in self._listeners or ():
             if isinstance(one, Updates):
                 one._show(operation)
 
@@ -311,8 +311,8 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
         decoder, self._decoder = self._decoder, None
         if decoder is not None:
             decoder.empty()
-        audience, self._audience = self._audience, None
-        for one in audience or ():
+        listeners, self._listeners = self._listeners, None
+        for one in listeners or ():
             match one:
                 case _Callback():
                     self._call_soon(one)
@@ -322,16 +322,16 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
                 case _ if not one.done():
                     one.set_result(None)
 
-    def _admit(self, one: _Hearer) -> None:
+    def _add_listener(self, one: _Listener) -> None:
         """`one` hears of the end too, in turn."""
-        if self._audience is None:
-            self._audience = {one: None}
+        if self._listeners is None:
+            self._listeners = {one: None}
         else:
-            self._audience[one] = None
+            self._listeners[one] = None
 
-    def _dismiss(self, one: _Hearer) -> bool:
+    def _remove_listener(self, one: _Listener) -> bool:
         """`one` hears of nothing any more; False where it did not anyway."""
-        return self._audience is not None and self._audience.pop(one, one) is None
+        return self._listeners is not None and self._listeners.pop(one, one) is None
 
     @property
     def _failed(self) -> bool:
@@ -424,7 +424,7 @@ class Updates:
         if future.done():
             self._over = True
         else:
-            future._admit(self)
+            future._add_listener(self)
             future._tracker.streams += 1
         return self
 
@@ -434,7 +434,7 @@ class Updates:
         self._over = True
         self._wake()  # a reader in another task
         future = self._future
-        if future._dismiss(self):
+        if future._remove_listener(self):
             future._tracker.streams -= 1
 
     def __aiter__(self) -> Self:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeAlias, Type
 
 from . import services
 from .checks import check_credentials, check_function, check_part, check_seconds, check_whole
-from .collecting import Completions, settled
+from .collecting import Completions, all_done
 from .engine.budget import MAX_IN_FLIGHT, Budget
 from .engine.cadence import BackoffFactory
 from .engine.history import History
@@ -300,7 +300,7 @@ class OperationPoller:
                 expected=expected,
                 progress=progress,
             )
-        return runner.watch(read_submission(self._service.names, operation), terms)
+        return runner.submit(read_submission(self._service.names, operation), terms)
 
     @overload
     def resume(self, token: str, *, decode: None = ..., **options: Unpack[WaitOptions]) -> OperationFuture[Any]: ...
@@ -324,7 +324,7 @@ class OperationPoller:
         read = Token.read(token, self._service.id, self._origin)
         name = self._service.names.check(read.name)
         submission = Submission(name, sightings=read.sightings, age=read.age, resumed=True)
-        return runner.watch(submission, self._make_terms(decode=decode, **options))
+        return runner.submit(submission, self._make_terms(decode=decode, **options))
 
     async def get(self, name: str) -> Operation:
         """Polls an operation once, in its turn within the rate limit, and returns it, done or not.
@@ -334,7 +334,7 @@ class OperationPoller:
             InvalidOperationName: nothing was sent.
             PollerClosed: the poller was closed first.
         """
-        return await self._running().errands.look(self._service.names.check(name))
+        return await self._running().errands.poll(self._service.names.check(name))
 
     async def cancel(self, name: str) -> None:
         """Asks the service to cancel an operation. Waiting for it goes on, and ends as the service says.
@@ -389,7 +389,7 @@ class OperationPoller:
         """
         futures, own = self._submit_all(operations, self._make_terms(decode=decode, **options))
         try:
-            await settled(futures)
+            await all_done(futures)
         except asyncio.CancelledError:
             for future in own:
                 if not future.cancel() and not future.cancelled():
@@ -442,7 +442,7 @@ class OperationPoller:
         """
         runner = self._running()
         while futures := runner.pending():
-            await settled(futures)
+            await all_done(futures)
             await asyncio.sleep(0)  # whoever awaited the last of them may submit another
 
     def pending(self) -> list[OperationFuture[Any]]:
@@ -465,7 +465,7 @@ class OperationPoller:
             _in_this_loop(one) if isinstance(one, OperationFuture) else read_submission(self._service.names, one)
             for one in operations
         ]
-        futures = [one if isinstance(one, OperationFuture) else runner.watch(one, terms) for one in given]
+        futures = [one if isinstance(one, OperationFuture) else runner.submit(one, terms) for one in given]
         own = [future for future, one in zip(futures, given, strict=True) if future is not one]
         return futures, own
 

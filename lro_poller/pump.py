@@ -54,7 +54,7 @@ class Owner(Protocol):
 class _Worker:
     """A task that polls one operation after another."""
 
-    __slots__ = ("answer", "began", "cut", "task", "tracker", "turn")
+    __slots__ = ("answer", "began", "cut", "resume", "task", "tracker")
 
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
@@ -62,7 +62,7 @@ class _Worker:
         self.began = math.inf  # when its poll was sent; not before there is a token for it, and a turn
         self.answer: Answer | Exception | None = None  # what its poll brought, until that is dealt with
         self.cut = False  # whether its poll was told to stop
-        self.turn: asyncio.Future[None] | None = None  # done when it may go on, with what `tracker` says, or end
+        self.resume: asyncio.Future[None] | None = None  # done when it may go on, with what `tracker` says, or end
 
 
 class Pump:
@@ -87,7 +87,7 @@ class Pump:
         self._timer: asyncio.Handle | None = None
         self._rings_at = math.inf
         self._rang_early = False
-        self._scout: Tracker | None = None  # the poll that waits for a token, and then for a turn
+        self._token_poll: Tracker | None = None  # the poll that waits for a token, and then for a turn
         self._just_cut = False  # whether a poll was cut in this step of the loop
         self._turns = Turns(sender, limiter, self)
         limiter.join(self)
@@ -95,7 +95,7 @@ class Pump:
     @property
     def in_flight(self) -> int:
         """How many polls are under way: one that waits for a token or a turn is not."""
-        return len(self._in_flight) - (self._scout is not None)
+        return len(self._in_flight) - (self._token_poll is not None)
 
     def arm(self, news: float = -math.inf) -> None:
         """Sets the timer for the first thing that is to be done, soon if that is due.
@@ -120,7 +120,7 @@ class Pump:
         if not self._loop.is_closed() and self._turns.announce():
             return
         now = self._loop.time()
-        if self._loop.is_closed() or self._scout is not None or not self._may_start(now):
+        if self._loop.is_closed() or self._token_poll is not None or not self._may_start(now):
             self._turns.leave_line()
         self.arm()  # in either case: while it stood in line no timer was set for a poll
 
@@ -135,7 +135,7 @@ class Pump:
     def cut(self, tracker: Tracker) -> None:
         """Stops the poll of `tracker` that is under way."""
         worker = self._in_flight.get(tracker)
-        if worker is not None and self._land(worker, tracker):
+        if worker is not None and self._poll_over(worker, tracker):
             assert worker.task is not None
             worker.cut = True
             worker.task.cancel()
@@ -169,7 +169,7 @@ class Pump:
     def _next_time(self) -> float:
         now = self._loop.time()
         when = self._deadlines.next_time(now)
-        if self._scout is None and (poll := self._queue.next_time(now)) < math.inf:
+        if self._token_poll is None and (poll := self._queue.next_time(now)) < math.inf:
             when = min(when, self._turns.next_time(now, poll, self.in_flight))
         if self._in_flight:
             oldest = next(iter(self._in_flight.values()))
@@ -206,7 +206,7 @@ class Pump:
             slow.append(tracker)
         for tracker in slow:
             self.cut(tracker)
-            self._owner.settle(tracker, self._sender.cut(tracker))
+            self._owner.settle(tracker, self._sender.timed_out(tracker))
 
     def _start_worker(self) -> bool:
         worker = _Worker()
@@ -215,25 +215,25 @@ class Pump:
         try:
             task = self._loop.create_task(self._work(worker), name="lro-poller worker", context=self._context.copy())
         except BaseException as error:  # a task that starts eagerly has ended the program in its first step
-            self._lose(worker, error)
+            self._recover(worker, error)
             raise
         worker.task = task
         self._workers.add(task)
-        task.add_done_callback(functools.partial(self._bury, worker))
+        task.add_done_callback(functools.partial(self._worker_done, worker))
         return True
 
-    def _bury(self, worker: _Worker, task: asyncio.Task[None]) -> None:
+    def _worker_done(self, worker: _Worker, task: asyncio.Task[None]) -> None:
         """The task of `worker` has ended."""
         self._workers.discard(task)
-        self._lose(worker, None if task.cancelled() else task.exception())
+        self._recover(worker, None if task.cancelled() else task.exception())
 
-    def _lose(self, worker: _Worker, error: BaseException | None) -> None:
+    def _recover(self, worker: _Worker, error: BaseException | None) -> None:
         """A worker is gone. Should its poll not have ended, nobody would poll that operation any more.
 
         So it is when somebody cancels every task there is, or ends the program and goes on after all.
         """
         tracker = worker.tracker
-        if tracker is not None and worker.answer is None and self._land(worker, tracker):
+        if tracker is not None and worker.answer is None and self._poll_over(worker, tracker):
             try:
                 self._settle_lost(tracker, error)
             finally:
@@ -252,7 +252,7 @@ class Pump:
         start at once when it comes, whatever the rate.
         """
         now = self._loop.time() + TIMER_SLACK
-        if self._scout is not None:
+        if self._token_poll is not None:
             return False
         if self._closed or not self._may_start(now):
             self._turns.leave_line()
@@ -261,7 +261,7 @@ class Pump:
         ready = self._sender.ready(now)
         if self._closed or (ready and not self._turns.take(now)):
             return False
-        tracker = self._queue.pop(now, short=not self._limiter.has_room(now))
+        tracker = self._queue.pop(now, contended=not self._limiter.has_room(now))
         if tracker is None:
             if ready:
                 self._limiter.finish(self)
@@ -272,7 +272,7 @@ class Pump:
         if ready:
             self._begin(worker, tracker, now)
         else:
-            self._scout, worker.began = tracker, math.inf
+            self._token_poll, worker.began = tracker, math.inf
             self._turns.leave_line()
         return True
 
@@ -286,13 +286,13 @@ class Pump:
         """Whether somebody is due at `now` and nothing but the budget and a token stands in the way."""
         return self._queue.next_time(now) <= now and self._turns.are_open(now, self.in_flight)
 
-    def _land(self, worker: _Worker, tracker: Tracker) -> bool:
+    def _poll_over(self, worker: _Worker, tracker: Tracker) -> bool:
         """Counts a poll as over, once: when it is cut, or else when its worker is done with it. False when it was."""
         if self._in_flight.get(tracker) is not worker:
             return False
         del self._in_flight[tracker]
-        if self._scout is tracker:
-            self._scout = None
+        if self._token_poll is tracker:
+            self._token_poll = None
         else:
             self._turns.give_back()
         return True
@@ -309,7 +309,7 @@ class Pump:
                 self._idle.append(worker)
                 tracker, answer = worker.tracker, worker.answer
                 worker.tracker = worker.answer = None
-                if tracker is not None and self._land(worker, tracker) and answer is not None:
+                if tracker is not None and self._poll_over(worker, tracker) and answer is not None:
                     self._judge(tracker, answer)
             while self._idle:
                 self._release(self._idle.popleft())
@@ -329,13 +329,13 @@ class Pump:
 
     def _release(self, worker: _Worker) -> None:
         """Lets `worker` go on with what is due next, or end."""
-        assert worker.turn is not None
-        if not worker.turn.done():  # as it is when somebody has cancelled the task
+        assert worker.resume is not None
+        if not worker.resume.done():  # as it is when somebody has cancelled the task
             try:
                 self._admit(worker)
             finally:
-                if not worker.turn.done():  # code of the caller's runs in there
-                    worker.turn.set_result(None)
+                if not worker.resume.done():  # code of the caller's runs in there
+                    worker.resume.set_result(None)
 
     # A worker.
 
@@ -343,22 +343,22 @@ class Pump:
         worker.task = asyncio.current_task()  # for one that starts eagerly, before whoever made it has the task
         while (tracker := worker.tracker) is not None:
             try:
-                fault = await self._fetch_token(worker, tracker) if self._scout is tracker else None
+                fault = await self._fetch_token(worker, tracker) if self._token_poll is tracker else None
                 worker.answer = await self._sender.ask(tracker) if fault is None else fault
             except asyncio.CancelledError:
                 if not _was_cut(worker):
                     raise
-            worker.turn = self._loop.create_future()
+            worker.resume = self._loop.create_future()
             if not self._arrived:
                 self._loop.call_soon(self.deal, _DEALT_AT_ONCE, context=self._context)
             self._arrived.append(worker)
-            await worker.turn
+            await worker.resume
 
     async def _fetch_token(self, worker: _Worker, tracker: Tracker) -> Exception | None:
         """Has its poll sent once there are a token and a turn for it; returns why there is no token."""
         fault = await self._turns.take_with_a_new_token()
         if fault is None:
-            self._scout = None
+            self._token_poll = None
             self._in_flight[tracker] = self._in_flight.pop(tracker)
             self._begin(worker, tracker, self._loop.time())
             self.arm()

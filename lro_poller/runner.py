@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from .engine.budget import Limiter
 from .engine.cadence import Generated
-from .engine.crowd import Listener
+from .engine.crowd import Waiter
 from .engine.deadlines import Deadlines
 from .engine.history import History
 from .engine.learning import Learner
@@ -46,7 +46,7 @@ logger = logging.getLogger("lro_poller")
 _WARN_EVERY = 60.0  # seconds between two warnings that polls fail
 _CLOSED_AT_ONCE = 500  # futures that closing ends in one step of the loop
 
-_Unfinished = TypeVar("_Unfinished", PollTimeout, PollerClosed)
+_Ending = TypeVar("_Ending", PollTimeout, PollerClosed)
 
 
 class Runner:
@@ -86,7 +86,7 @@ class Runner:
 
     # What the poller asks for.
 
-    def watch(self, submission: Submission, terms: Terms) -> OperationFuture[Any]:
+    def submit(self, submission: Submission, terms: Terms) -> OperationFuture[Any]:
         """A future for the operation, which joins those that wait for it already."""
         if self.closed:  # by the caller's code that was asked for the name
             raise RuntimeError("the poller is closed")
@@ -106,16 +106,17 @@ class Runner:
         future: OperationFuture[Any] = OperationFuture(tracker, terms.decoder(), now, terms.deadline, terms.at_deadline)
         tracker.join(future, self)
         if terms.deadline is not None:
-            self._deadlines.watch(tracker, future)
-        if new and operation is None:
-            self._planner.at_once(tracker, now)
-        elif new:
-            self._park_known(tracker, now)
+            self._deadlines.add(tracker, future)
+        if new:
+            self._schedule_first(tracker, now)
         self._pump.arm(min(tracker.due, tracker.alarm))
         return future
 
-    def _park_known(self, tracker: Tracker, now: float) -> None:
-        """Schedules the first poll of an operation that was just seen running: looking at once would be wasted."""
+    def _schedule_first(self, tracker: Tracker, now: float) -> None:
+        """Schedules the first poll: at once, or of an operation that was just seen running after a wait."""
+        if tracker.operation is None:
+            self._planner.at_once(tracker, now)
+            return
         try:
             self._planner.park(tracker, now, self._draw())
         except BaseException as error:
@@ -164,10 +165,10 @@ class Runner:
     def abandon(self, future: OperationFuture[Any]) -> None:
         """`future` waits no more; polling goes on only if somebody else does."""
         tracker = future._tracker
-        if not self._dismiss(tracker, future) and tracker.state is not State.ENDED:
+        if not self._detach(tracker, future) and tracker.state is not State.ENDED:
             self._learner.lost_sight(tracker, self.loop.time())
             self._stop(tracker)
-            self._forget(tracker)
+            self._untrack(tracker)
 
     def token(self, tracker: Tracker) -> str:
         """What resumes the wait for this operation."""
@@ -183,7 +184,7 @@ class Runner:
     def pending(self) -> list[OperationFuture[Any]]:
         """The futures that have no outcome yet."""
         return [
-            who for tracker in self._trackers.values() for who in tracker.audience() if isinstance(who, OperationFuture)
+            who for tracker in self._trackers.values() for who in tracker.waiters() if isinstance(who, OperationFuture)
         ]
 
     def stats(self) -> Stats:
@@ -234,8 +235,8 @@ class Runner:
         now = self.loop.time()
         for tracker in list(trackers):
             self._stop(tracker)
-            closed = {who: self._unfinished(PollerClosed, tracker, who, now) for who in tracker.audience()}
-            for who in self._release(tracker):
+            closed = {who: self._unfinished(PollerClosed, tracker, who, now) for who in tracker.waiters()}
+            for who in self._detach_all(tracker):
                 who._fail(closed[who], now)
 
     # What the pump tells.
@@ -244,14 +245,14 @@ class Runner:
         """See `pump.Owner`."""
         now = self.loop.time()
         try:
-            self._account(verdict, now)
-            self._follow(tracker, verdict, now)
+            self._tell_budget(verdict, now)
+            self._apply(tracker, verdict, now)
         except BaseException as error:
             self._survive(tracker, error, now)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s: poll %d: %s", tracker.name, tracker.polls, self._describe(tracker, verdict, now))
 
-    def _time_out(self, tracker: Tracker, future: Listener) -> None:
+    def _time_out(self, tracker: Tracker, future: Waiter) -> None:
         """The deadline of one who waits for `tracker` has passed."""
         assert isinstance(future, OperationFuture)  # errands have no deadline
         now = self.loop.time()
@@ -274,7 +275,7 @@ class Runner:
 
     # What follows from a poll.
 
-    def _account(self, verdict: Verdict, now: float) -> None:
+    def _tell_budget(self, verdict: Verdict, now: float) -> None:
         """Tells the budget how the service is doing."""
         if isinstance(verdict, (Running, Ended)):
             self._limiter.answered(now)
@@ -286,7 +287,7 @@ class Runner:
         elif verdict.error.http_status is not None:
             self._limiter.answered(now)
 
-    def _follow(self, tracker: Tracker, verdict: Verdict, now: float) -> None:
+    def _apply(self, tracker: Tracker, verdict: Verdict, now: float) -> None:
         match tracker.hear(verdict, now, self._max_failures):
             case Effect.PARK:
                 self._planner.park(tracker, now, self._draw())
@@ -298,14 +299,14 @@ class Runner:
                 self._planner.hurry(tracker, now)
             case Effect.RESOLVE:
                 self._learner.ended(tracker, now)
-                self._forget(tracker)
+                self._untrack(tracker)
                 self._resolve(tracker, now)
             case Effect.REJECT:
                 assert tracker.error is not None
                 enough = isinstance(verdict, Setback) and tracker.failures > 1
                 self._fail(tracker, _last_of(tracker.failures, tracker.error) if enough else tracker.error, now)
         if tracker.streams and isinstance(verdict, Running):
-            for who in tracker.audience():
+            for who in tracker.waiters():
                 who._see(verdict.operation)
 
     def _warn(self, tracker: Tracker, now: float) -> None:
@@ -318,13 +319,13 @@ class Runner:
         """Hands an operation that is done to who waits. A decoder that ends the program takes nobody else's outcome."""
         assert tracker.operation is not None
         ending: BaseException | None = None
-        for who in tracker.audience():
-            self._dismiss(tracker, who)
+        for who in tracker.waiters():
+            self._detach(tracker, who)
             try:
                 who._finish(tracker.operation, now)
             except BaseException as error:
                 ending = error
-                who._fail(_mishap(tracker, error), now)
+                who._fail(_unexpected(tracker, error), now)
         if ending is not None:
             raise ending
 
@@ -343,7 +344,7 @@ class Runner:
         if isinstance(error, BackoffError):
             failure = error
         else:
-            failure = _mishap(tracker, error)
+            failure = _unexpected(tracker, error)
             logger.error("%s", failure)
         self._stop(tracker)
         self._fail(tracker, failure, now)
@@ -351,7 +352,7 @@ class Runner:
             raise error
 
     def _fail(self, tracker: Tracker, error: LroError, now: float) -> None:
-        for who in self._release(tracker):
+        for who in self._detach_all(tracker):
             who._fail(twin(error), now)
 
     def _stop(self, tracker: Tracker) -> None:
@@ -362,16 +363,16 @@ class Runner:
             case Effect.CUT:
                 self._pump.cut(tracker)
 
-    def _release(self, tracker: Tracker) -> tuple[Listener, ...]:
+    def _detach_all(self, tracker: Tracker) -> tuple[Waiter, ...]:
         """Takes an ended operation out of the books; returns who waited for it."""
-        self._forget(tracker)
+        self._untrack(tracker)
         self._learner.lost_sight(tracker, self.loop.time())
-        audience = tracker.audience()
-        for who in audience:
-            self._dismiss(tracker, who)
-        return audience
+        waiters = tracker.waiters()
+        for who in waiters:
+            self._detach(tracker, who)
+        return waiters
 
-    def _dismiss(self, tracker: Tracker, who: Listener) -> bool:
+    def _detach(self, tracker: Tracker, who: Waiter) -> bool:
         """`who` waits no more; whether anybody still does."""
         if isinstance(who, OperationFuture):
             who._ended_host = self
@@ -380,18 +381,18 @@ class Runner:
             self._deadlines.forget(tracker)
         return waited_for
 
-    def _forget(self, tracker: Tracker) -> None:
+    def _untrack(self, tracker: Tracker) -> None:
         if self._trackers.get(tracker.name) is tracker:
             del self._trackers[tracker.name]
         tracker.let_go()
 
-    def _unfinished(self, ending: type[_Unfinished], tracker: Tracker, who: Listener, now: float) -> _Unfinished:
+    def _unfinished(self, ending: type[_Ending], tracker: Tracker, who: Waiter, now: float) -> _Ending:
         """The error that ends a wait whose operation may still run."""
         elapsed, token = now - who.submitted, self.token(tracker)
         return ending(tracker.name, tracker.operation, tracker.polls, elapsed, tracker.error, token)
 
 
-def _mishap(tracker: Tracker, error: BaseException) -> PollError:
+def _unexpected(tracker: Tracker, error: BaseException) -> PollError:
     failure = PollError(tracker.name, f"{type(error).__name__} in dealing with what was seen of it")
     failure.__cause__ = error
     return failure

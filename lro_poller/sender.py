@@ -128,7 +128,7 @@ class Sender:
             return Unauthorized(PollError(told.name, f"{told.reason}; {why}", told.http_status, told.status))
         return verdict
 
-    def cut(self, tracker: Tracker) -> Verdict:
+    def timed_out(self, tracker: Tracker) -> Verdict:
         """What it means that a poll was stopped because it took too long."""
         return self._no_reply(
             tracker, NoReply(Fault.TIMED_OUT, f"{self._origin} sent no whole reply within {self.timeout:g} s")
@@ -151,7 +151,7 @@ class Sender:
             case NoReply():
                 return self._no_reply(tracker, error)
             case CredentialsError():
-                refusal = tracker.error if tracker.renewed else None  # the 401 that made a new token necessary
+                refusal = tracker.error if tracker.token_refused else None  # the 401 that made a new token necessary
                 return _refused(tracker.name, str(error), error, refusal)
             case _:
                 return _refused(tracker.name, f"{type(error).__name__} in the transport or the credentials", error)

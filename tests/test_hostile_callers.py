@@ -331,7 +331,7 @@ async def test_waiting_for_many_leaves_nothing_on_the_futures_when_cancelled() -
             task.cancel()
             await asyncio.wait([task])
             assert task.cancelled()
-        assert not future._audience
+        assert not future._listeners
 
 
 @pytest.mark.behaviour("B7", "B22")

@@ -15,13 +15,13 @@ from typing import Protocol, TypeAlias
 from ..errors import LroError
 from ..operation import Operation
 
-__all__ = ["Audience", "Listener", "everybody", "first", "joined", "left", "postpone", "watched"]
+__all__ = ["Waiter", "Waiters", "everybody", "first", "joined", "left", "postpone", "with_last_polls"]
 
-_FEW = 16  # of whom each last look is planned, at the cost of going through them at each
+_FEW = 16  # of whom each last poll is planned, at the cost of going through them at each
 _SWEEP_FROM = 64  # below this many deadlines that count no more a sweep costs more than it frees
 
 
-class Listener(Protocol):
+class Waiter(Protocol):
     """Who waits for an operation: since when and until when, in seconds of the tracker's clock."""
 
     @property
@@ -39,13 +39,13 @@ class Listener(Protocol):
 class Crowd:
     """Several who wait for one operation, or who are left of several."""
 
-    __slots__ = ("_deadlines", "_members", "_numbers", "_timed", "_turns")
+    __slots__ = ("_deadlines", "_members", "_numbering", "_numbers", "_timed")
 
-    def __init__(self, first: Listener) -> None:
-        self._turns = itertools.count()
-        self._members: dict[int, Listener] = {}  # in the order in which they came
-        self._numbers: dict[Listener, int] = {}
-        self._timed: dict[int, Listener] = {}  # those of them who have a deadline
+    def __init__(self, first: Waiter) -> None:
+        self._numbering = itertools.count()
+        self._members: dict[int, Waiter] = {}  # in the order in which they came
+        self._numbers: dict[Waiter, int] = {}
+        self._timed: dict[int, Waiter] = {}  # those of them who have a deadline
         # A heap; it holds nobody who has left, for a future may hold much. Who is no member, or has another
         # deadline by now, is passed over when that surfaces.
         self._deadlines: list[tuple[float, int]] = []
@@ -54,20 +54,20 @@ class Crowd:
     def __len__(self) -> int:
         return len(self._members)
 
-    def join(self, who: Listener) -> None:
+    def join(self, who: Waiter) -> None:
         """`who` is one of them."""
-        self._numbers[who] = number = next(self._turns)
+        self._numbers[who] = number = next(self._numbering)
         self._members[number] = who
-        self.watch(who)
+        self.note_deadline(who)
 
-    def leave(self, who: Listener) -> None:
+    def leave(self, who: Waiter) -> None:
         """`who` is one no more; nothing happens to one who is not."""
         number = self._numbers.pop(who, None)
         if number is not None:
             del self._members[number]
             self._timed.pop(number, None)
 
-    def watch(self, who: Listener) -> None:
+    def note_deadline(self, who: Waiter) -> None:
         """Takes note of the deadline that a member has now."""
         if who.deadline is None:
             return
@@ -79,18 +79,18 @@ class Crowd:
             self._deadlines = [(who.deadline, number) for number, who in timed if who.deadline is not None]
             heapq.heapify(self._deadlines)
 
-    def everybody(self) -> tuple[Listener, ...]:
+    def everybody(self) -> tuple[Waiter, ...]:
         """All of them."""
         return tuple(self._members.values())
 
-    def watched(self) -> Sequence[Listener]:
-        """Those whose last looks are planned: all of a few with deadlines; of more, each when its own is the first."""
+    def with_last_polls(self) -> Sequence[Waiter]:
+        """Those whose last polls are planned: all of a few with deadlines; of more, each when its own is the first."""
         if len(self._timed) <= _FEW:
             return tuple(self._timed.values())
         first = self.first()
         return () if first is None else (first,)
 
-    def first(self) -> Listener | None:
+    def first(self) -> Waiter | None:
         """Who has the first deadline; None where nobody has one."""
         while self._deadlines:
             when, number = self._deadlines[0]
@@ -101,11 +101,11 @@ class Crowd:
         return None
 
 
-Audience: TypeAlias = Listener | Crowd | None
+Waiters: TypeAlias = Waiter | Crowd | None
 """Who waits for one operation."""
 
 
-def joined(there: Audience, who: Listener) -> Audience:
+def joined(there: Waiters, who: Waiter) -> Waiters:
     """Those who are there, and `who`."""
     if there is None:
         return who
@@ -114,7 +114,7 @@ def joined(there: Audience, who: Listener) -> Audience:
     return crowd
 
 
-def left(there: Audience, who: Listener) -> Audience:
+def left(there: Waiters, who: Waiter) -> Waiters:
     """Those who are there, without `who`, who need not have been."""
     if not isinstance(there, Crowd):
         return None if there is who else there
@@ -122,29 +122,29 @@ def left(there: Audience, who: Listener) -> Audience:
     return there if len(there) else None
 
 
-def postpone(there: Audience, who: Listener, until: float) -> None:
+def postpone(there: Waiters, who: Waiter, until: float) -> None:
     """`who` is one of those who are there, and waits until then."""
     who._postpone(until)
     if isinstance(there, Crowd):
-        there.watch(who)
+        there.note_deadline(who)
 
 
-def first(there: Audience) -> Listener | None:
+def first(there: Waiters) -> Waiter | None:
     """Who has the first deadline; None where nobody has one."""
     if isinstance(there, Crowd):
         return there.first()
     return None if there is None or there.deadline is None else there
 
 
-def everybody(there: Audience) -> tuple[Listener, ...]:
+def everybody(there: Waiters) -> tuple[Waiter, ...]:
     """All of them, in the order in which they came."""
     if isinstance(there, Crowd):
         return there.everybody()
     return () if there is None else (there,)
 
 
-def watched(there: Audience) -> Sequence[Listener]:
-    """Those whose last looks are planned: see `Crowd.watched`."""
+def with_last_polls(there: Waiters) -> Sequence[Waiter]:
+    """Those whose last polls are planned: see `Crowd.with_last_polls`."""
     if isinstance(there, Crowd):
-        return there.watched()
+        return there.with_last_polls()
     return () if there is None else (there,)

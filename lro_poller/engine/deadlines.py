@@ -11,19 +11,19 @@ import math
 from collections.abc import Callable, Sequence
 
 from .budget import Limiter
-from .crowd import Listener
+from .crowd import Waiter
 from .planner import Planner, PollQueue
 from .schedule import Schedule
 from .tracker import State, Tracker
 
-__all__ = ["Deadlines", "latest_look", "needs_last_look", "next_alarm"]
+__all__ = ["Deadlines", "latest_start", "needs_last_poll", "next_alarm"]
 
 _PARKED = State.PARKED  # before Python 3.12 naming a member runs a function of enum's
 _AT_ONCE = 200  # that pass in one step of the loop, which has other work to do
 _SHORTEST_LEAD = 0.02  # seconds kept for the last poll before a deadline, however fast the server is
 _LATENCIES = 3  # that are kept for it: it may take longer than others did
 _LARGEST_LEAD = 0.1  # of a wait: however slow the service is, a last poll is not made long before the deadline
-_LOOKS_APART = 0.02  # seconds between two last polls, at the least
+_POLLS_APART = 0.02  # seconds between two last polls, at the least
 _TRIES_APART = 1.0  # the same, while they fail
 _WORTH_ANOTHER = 0.01  # of a wait: a last poll that was so much too early is made again
 
@@ -47,7 +47,7 @@ class Deadlines:
         planner: Planner,
         limiter: Limiter,
         latency: Callable[[], float],
-        passed: Callable[[Tracker, Listener], None],
+        passed: Callable[[Tracker, Waiter], None],
     ) -> None:
         self._schedule: Schedule[Tracker] = Schedule("alarm")
         self._queue = queue
@@ -59,9 +59,9 @@ class Deadlines:
     def __len__(self) -> int:
         return len(self._schedule)
 
-    def watch(self, tracker: Tracker, who: Listener) -> None:
+    def add(self, tracker: Tracker, who: Waiter) -> None:
         """`who` waits for `tracker` too."""
-        if (alarm := latest_look(who, math.inf)) < tracker.alarm:
+        if (alarm := latest_start(who, math.inf)) < tracker.alarm:
             self._schedule.put(tracker, alarm)
 
     def forget(self, tracker: Tracker) -> None:
@@ -81,36 +81,36 @@ class Deadlines:
     def failed(self, tracker: Tracker, now: float) -> None:
         """A poll of `tracker` has failed, and is put off."""
         if tracker.due > tracker.first_deadline():
-            self._look_if_last(tracker, now)
+            self._poll_if_last(tracker, now)
             self._schedule.put(tracker, next_alarm(tracker, now, self._leads(now)))
 
-    def _look_if_last(self, tracker: Tracker, now: float) -> None:
+    def _poll_if_last(self, tracker: Tracker, now: float) -> None:
         """Has a poll made at once if it has to be, in order to end before a deadline."""
         if self._waits_for_a_turn(tracker):
             return
         with_turn, alone = self._leads(now)
-        if needs_last_look(tracker, now, with_turn) or (
-            self._limiter.has_room(now) and needs_last_look(tracker, now, alone, _WORTH_ANOTHER)
+        if needs_last_poll(tracker, now, with_turn) or (
+            self._limiter.has_room(now) and needs_last_poll(tracker, now, alone, _WORTH_ANOTHER)
         ):
-            tracker.looked = now
-            self._planner.look(tracker, now)
+            tracker.last_poll_asked = now
+            self._planner.put_first(tracker, now)
 
     def _waits_for_a_turn(self, tracker: Tracker) -> bool:
         """Whether a last poll was asked for that is not made yet."""
-        return tracker.due == tracker.looked and self._queue.is_due(tracker)
+        return tracker.is_last_poll and self._queue.is_due(tracker)
 
     def _see_to(self, tracker: Tracker, now: float, most: int) -> int:
         """Returns how many deadlines have passed, `most` at the most; for the others it rings again."""
         passed = 0
         try:
-            while passed < most and (who := tracker.late(now)) is not None:
+            while passed < most and (who := tracker.overdue(now)) is not None:
                 self._passed(tracker, who)
                 passed += 1
             if passed and tracker.not_before > now and self._waits_for_a_turn(tracker):
                 # It was not made in time, and whoever else waits leaves the service alone for as long as it asks.
-                tracker.looked = -math.inf
+                tracker.last_poll_asked = -math.inf
                 self._planner.at_once(tracker, now)
-            self._look_if_last(tracker, now)
+            self._poll_if_last(tracker, now)
         finally:
             self._schedule.put(tracker, next_alarm(tracker, now, self._leads(now)))
         return passed
@@ -122,9 +122,9 @@ class Deadlines:
         one's every eighth goes to whoever waits longest.
         """
         waiting = self._limiter.waiting
-        if self._queue.short:  # then this poller is one of those
+        if self._queue.has_due:  # then this poller is one of those
             waiting = max(waiting - 1, 0)
-        turns = 3 + 2 * waiting if waiting or self._queue.short else 2
+        turns = 3 + 2 * waiting if waiting or self._queue.has_due else 2
         alone = max(_LATENCIES * self._latency(), _SHORTEST_LEAD)
         return turns / self._limiter.rate(now) + alone, alone
 
@@ -132,42 +132,45 @@ class Deadlines:
 def next_alarm(tracker: Tracker, now: float, leads: Sequence[float]) -> float:
     """When something is to be done about those who wait for `tracker`; `math.inf` where nobody has a deadline.
 
-    That is when a last look may have to be made, for the leads may grow; when it has to, or again after it failed; and
+    That is when a last poll may have to be made, for the leads may grow; when it has to, or again after it failed; and
     when a deadline passes.
 
     Args:
-        leads: As of `latest_look`.
+        leads: As of `latest_start`.
     """
     first = tracker.first_deadline()
     if first == math.inf:
         return first
-    looks = [latest_look(who, lead) for who in tracker.watched() for lead in (math.inf, *leads)]
+    starts = [latest_start(who, lead) for who in tracker.with_last_polls() for lead in (math.inf, *leads)]
     if tracker.failures:
-        looks.append(tracker.looked + _TRIES_APART)
-    return min([first, *(look for look in looks if look > now)])
+        starts.append(tracker.last_poll_asked + _TRIES_APART)
+    return min([first, *(start for start in starts if start > now)])
 
 
-def needs_last_look(tracker: Tracker, now: float, lead: float, share: float = 0.0) -> bool:
+def needs_last_poll(tracker: Tracker, now: float, lead: float, share: float = 0.0) -> bool:
     """Whether a poll of `tracker` has to start now that is to end before a deadline.
 
-    One that was made just before serves as well: of many deadlines, each in turn would be looked at otherwise. One that
+    One that was made just before serves as well: of many deadlines, each in turn would have one otherwise. One that
     failed does not, and is made again after a while.
 
     Args:
-        lead: As of `latest_look`.
+        lead: As of `latest_start`.
         share: So much of a wait is just before too.
     """
     if tracker.state is not _PARKED:
         return False
     if tracker.failures:
-        return tracker.looked + _TRIES_APART <= now and any(latest_look(who, lead) <= now for who in tracker.watched())
-    last = max(tracker.seen, tracker.looked)
+        return tracker.last_poll_asked + _TRIES_APART <= now and any(
+            latest_start(who, lead) <= now for who in tracker.with_last_polls()
+        )
+    last = max(tracker.seen, tracker.last_poll_asked)
     return any(
-        last + max(_LOOKS_APART, share * _span(who)) < latest_look(who, lead) <= now for who in tracker.watched()
+        last + max(_POLLS_APART, share * _span(who)) < latest_start(who, lead) <= now
+        for who in tracker.with_last_polls()
     )
 
 
-def latest_look(who: Listener, lead: float) -> float:
+def latest_start(who: Waiter, lead: float) -> float:
     """When the last poll for `who` has to start; `math.inf` without a deadline.
 
     Args:
@@ -176,5 +179,5 @@ def latest_look(who: Listener, lead: float) -> float:
     return math.inf if who.deadline is None else who.deadline - min(lead, _LARGEST_LEAD * _span(who))
 
 
-def _span(who: Listener) -> float:
+def _span(who: Waiter) -> float:
     return math.inf if who.deadline is None else who.deadline - who.submitted

@@ -31,7 +31,7 @@ _MOST_SEEN = 2**53
 _VERSION = 1
 
 
-class _Turns:
+class _Replanning:
     """Who is planned anew next: kinds that have learned enough, in the order in which they had."""
 
     __slots__ = ("_free_at", "_waiting")
@@ -65,11 +65,11 @@ class Kind:
         durations: How long those took that have ended.
     """
 
-    __slots__ = ("_built", "_fresh", "_planned", "_turns", "durations")
+    __slots__ = ("_built", "_fresh", "_planned", "_replanning", "durations")
 
-    def __init__(self, durations: Durations | None = None, turns: _Turns | None = None) -> None:
+    def __init__(self, durations: Durations | None = None, replanning: _Replanning | None = None) -> None:
         self.durations = Durations() if durations is None else durations
-        self._turns = _Turns() if turns is None else turns
+        self._replanning = _Replanning() if replanning is None else replanning
         self._planned: Forecast | None = None
         self._fresh = 0
         self._built = -math.inf
@@ -77,7 +77,7 @@ class Kind:
     def follow(self, operation: Followed) -> None:
         """An operation was just seen running for the first time; soon it is asked when to look again."""
         self.durations.follow(operation)
-        self._turns.pass_on(operation.seen)
+        self._replanning.pass_on(operation.seen)
 
     def end(self, operation: Followed, now: float) -> None:
         """An operation was found done at `now`."""
@@ -96,8 +96,8 @@ class Kind:
 
     def retire(self) -> None:
         """It is kept no more. Operations that still run go on with it, and learning from them is their affair."""
-        self._turns.forget(self)
-        self._turns = _Turns()
+        self._replanning.forget(self)
+        self._replanning = _Replanning()
 
     def renew(self, now: float) -> None:
         """Has a new plan made when it is asked for one."""
@@ -108,7 +108,7 @@ class Kind:
         self._fresh += 1
         enough = min(self.durations.seen * _REBUILD_SHARE, _REBUILD_COUNT)
         if self._planned is not None and self._fresh >= enough and now - self._built >= _REBUILD_EVERY:
-            self._turns.ask(self, now)  # of a kind that nobody asks there is no plan to make anew
+            self._replanning.ask(self, now)  # of a kind that nobody asks there is no plan to make anew
 
     def next_look(self, age: float, *, granted: bool = False) -> float:
         return self._plan().next_look(age, granted=granted)
@@ -152,11 +152,11 @@ class History:
     used least recently is forgotten.
     """
 
-    __slots__ = ("_kinds", "_turns")
+    __slots__ = ("_kinds", "_replanning")
 
     def __init__(self) -> None:
         self._kinds: OrderedDict[str, Kind] = OrderedDict()
-        self._turns = _Turns()
+        self._replanning = _Replanning()
 
     def __len__(self) -> int:
         return len(self._kinds)
@@ -168,7 +168,7 @@ class History:
         """The kind of that key, new where there was none."""
         kind = self._kinds.get(key)
         if kind is None:
-            kind = self._kinds[key] = Kind(turns=self._turns)
+            kind = self._kinds[key] = Kind(replanning=self._replanning)
             if len(self._kinds) > _MOST_KINDS:
                 self._kinds.popitem(last=False)[1].retire()
         else:
@@ -212,7 +212,7 @@ class History:
                 durations.add(low, math.inf if high is None else high)
             durations.seen = read.seen
             self.kind(key).retire()  # asked for, so that the one that was used least recently is forgotten
-            self._kinds[key] = Kind(durations, self._turns)
+            self._kinds[key] = Kind(durations, self._replanning)
 
 
 def _in_seconds(interval: tuple[int, int]) -> tuple[float, float | None]:

@@ -73,11 +73,11 @@ class Planner:
     def hurry(self, tracker: Tracker, now: float) -> None:
         """Has it polled before all others, or as soon as the service lets it."""
         if tracker.not_before <= now:
-            self.look(tracker, now)
+            self.put_first(tracker, now)
         elif not self._queue.is_due(tracker):  # one that is due, before a deadline perhaps, is not put off
             self.at_once(tracker, now)
 
-    def look(self, tracker: Tracker, now: float) -> None:
+    def put_first(self, tracker: Tracker, now: float) -> None:
         """Has it polled before all others, whatever the service asks for: later would be too late."""
         if not self._queue.is_due(tracker):
             tracker.due = now  # else it has been due for a while

@@ -88,7 +88,7 @@ class Queue(Generic[T, K]):
             self._schedule.remove(item)
 
     @property
-    def short(self) -> bool:
+    def has_due(self) -> bool:
         """Whether anybody who is due waits for a turn."""
         return bool(self._due)
 
@@ -99,15 +99,15 @@ class Queue(Generic[T, K]):
         """
         return -math.inf if self._due else self._schedule.next_time(now)
 
-    def pop(self, now: float, *, short: bool = True) -> T | None:
+    def pop(self, now: float, *, contended: bool = True) -> T | None:
         """Takes out whose turn it is at `now`; None when nobody is due.
 
         Args:
-            short: Whether there is no room for another one at `now`. While there is, nobody is compared.
+            contended: Whether there is no room for another one at `now`. While there is, nobody is compared.
         """
         if not self._due:
             item = self._schedule.pop_due(now)
-            if item is None or not short or self._schedule.next_time(now) > now:
+            if item is None or not contended or self._schedule.next_time(now) > now:
                 return item
             self._line_up(item, now)
         self._move(now)

@@ -24,7 +24,7 @@ from ..errors import PollError
 from ..operation import Operation
 from . import crowd
 from .cadence import Generated
-from .crowd import Audience, Listener
+from .crowd import Waiter, Waiters
 from .forecast import PLAIN, Forecast, Hints
 from .history import Kind
 from .lines import Line
@@ -137,7 +137,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         polls: How many polls were sent.
         sightings: How many polls found it running; the attempt number of its backoff.
         failures: How many polls failed in a row.
-        renewed: Whether the last poll was refused for its token, so that the next has a new one.
+        token_refused: Whether the last poll was refused for its token, so that the next has a new one.
         wait: The last wait between two polls that found it running, in seconds.
         due: When its next poll is due, or its last was.
         not_before: Until when the service asks to be left alone about it.
@@ -145,7 +145,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         error: Why the last poll failed; None when it did not.
         line: Where it stands in the queue; None while it is not due, or goes before all others.
         streams: How many streams of updates want to see it running.
-        looked: When the last look before a deadline was last asked for.
+        last_poll_asked: When the last poll before a deadline was last asked for.
         alarm: When its deadlines are seen to next, `math.inf` for never. Whoever it is set for may have left.
         owner: Who keeps it, as long as anybody waits for it.
     """
@@ -165,17 +165,17 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     polls: int = 0
     sightings: int = 0
     failures: int = 0
-    renewed: bool = False
+    token_refused: bool = False
     wait: float = 0.0
     operation: Operation | None = None
     error: PollError | None = None
     _scheduled: float = math.inf
-    looked: float = -math.inf
+    last_poll_asked: float = -math.inf
     alarm: float = math.inf
     line: Line[Any, Any] | None = None
     streams: int = 0
     owner: Any = None
-    _audience: Audience = None
+    _waiters: Waiters = None
 
     method: ClassVar[str] = "GET"
     suffix: ClassVar[str] = ""
@@ -190,37 +190,42 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
 
     # Who waits for it.
 
-    def join(self, who: Listener, owner: object = None) -> None:
+    def join(self, who: Waiter, owner: object = None) -> None:
         """`who` waits for it too."""
-        self._audience, self.owner = crowd.joined(self._audience, who), owner
+        self._waiters, self.owner = crowd.joined(self._waiters, who), owner
 
-    def leave(self, who: Listener) -> bool:
+    def leave(self, who: Waiter) -> bool:
         """`who` waits no more; whether anybody still does."""
-        self._audience = crowd.left(self._audience, who)
-        if self._audience is None:
+        self._waiters = crowd.left(self._waiters, who)
+        if self._waiters is None:
             self.owner = None
-        return self._audience is not None
+        return self._waiters is not None
 
-    def postpone(self, who: Listener, until: float) -> None:
+    def postpone(self, who: Waiter, until: float) -> None:
         """`who`, who waits for it, does so until then."""
-        crowd.postpone(self._audience, who, until)
+        crowd.postpone(self._waiters, who, until)
 
-    def audience(self) -> tuple[Listener, ...]:
+    def waiters(self) -> tuple[Waiter, ...]:
         """Everybody who waits for it."""
-        return crowd.everybody(self._audience)
+        return crowd.everybody(self._waiters)
 
-    def watched(self) -> Sequence[Listener]:
-        """Those of them whose last looks are planned."""
-        return crowd.watched(self._audience)
+    def with_last_polls(self) -> Sequence[Waiter]:
+        """Those of them whose last polls are planned."""
+        return crowd.with_last_polls(self._waiters)
 
     def first_deadline(self) -> float:
         """The first deadline of those who wait for it; `math.inf` where nobody has one."""
-        first = crowd.first(self._audience)
+        first = crowd.first(self._waiters)
         return math.inf if first is None or first.deadline is None else first.deadline
 
-    def late(self, due: float) -> Listener | None:
-        """Who has the first deadline, if that is at `due` or before."""
-        return crowd.first(self._audience) if self.first_deadline() <= due else None
+    def overdue(self, now: float) -> Waiter | None:
+        """Who has the first deadline, if that has passed at `now`."""
+        return crowd.first(self._waiters) if self.first_deadline() <= now else None
+
+    @property
+    def is_last_poll(self) -> bool:
+        """Whether the poll that is due, or was sent, was asked for because a deadline is near."""
+        return self.due == self.last_poll_asked
 
     def let_go(self) -> None:
         """Its wait is over: drops what may hold its future, in a caller's function or an error's traceback."""
@@ -250,7 +255,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         """
         if self.state is _ENDED:
             return _NOTHING
-        again, self.renewed = self.renewed, False
+        again, self.token_refused = self.token_refused, False
         if isinstance(verdict, Running):
             self.operation, self.error, self.failures = verdict.operation, None, 0
             self.sightings += 1
@@ -263,13 +268,13 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         self.error = verdict.error
         match verdict:
             case Setback():
-                if not self.failures or self.due != self.looked:  # last polls come again too soon to count
+                if not self.failures or not self.is_last_poll:  # those come again too soon to count
                     self.failures += 1
                 self.not_before = now + verdict.delay
                 enough = max_failures is not None and self.failures > max_failures
                 return self.on(Event.REFUSED if enough else Event.SETBACK)
             case Unauthorized():
-                self.renewed = True
+                self.token_refused = True
                 return self.on(Event.REFUSED if again else Event.UNAUTHORIZED)
         return self.on(Event.REFUSED)
 

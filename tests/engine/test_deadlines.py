@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lro_poller.engine.deadlines import latest_look, needs_last_look, next_alarm
+from lro_poller.engine.deadlines import latest_start, needs_last_poll, next_alarm
 from lro_poller.engine.tracker import Event, Tracker
 
 from .waiter import Waiter
@@ -41,7 +41,7 @@ def test_it_is_seen_to_before_each_deadline_and_at_it(
     tracker, rung = waited_for_until(*deadlines), list[float]()
     while (alarm := next_alarm(tracker, rung[-1] if rung else 0.0, [lead])) < math.inf:
         rung.append(alarm)
-        if (late := tracker.late(alarm)) is not None:
+        if (late := tracker.overdue(alarm)) is not None:
             tracker.leave(late)
     assert rung == alarms
 
@@ -68,9 +68,9 @@ def test_a_last_look_is_needed_where_none_was_just_made(
 ) -> None:
     tracker = waited_for_until(*deadlines)
     tracker.seen = seen
-    assert needs_last_look(tracker, now, 1.0) is needed
+    assert needs_last_poll(tracker, now, 1.0) is needed
     tracker.on(Event.START)
-    assert not needs_last_look(tracker, now, 1.0), "one is under way"
+    assert not needs_last_poll(tracker, now, 1.0), "one is under way"
 
 
 @pytest.mark.behaviour("B10")
@@ -79,8 +79,8 @@ def test_a_last_look_is_needed_where_none_was_just_made(
 )
 def test_one_that_failed_is_made_again_after_a_second(looked: float, now: float, needed: bool) -> None:
     tracker = waited_for_until(50.0)
-    tracker.seen, tracker.failures, tracker.looked = 48.99, 1, looked
-    assert needs_last_look(tracker, now, 1.0) is needed
+    tracker.seen, tracker.failures, tracker.last_poll_asked = 48.99, 1, looked
+    assert needs_last_poll(tracker, now, 1.0) is needed
     assert next_alarm(tracker, 49.1, [1.0]) == (49.9 if looked > 0 else 50.0)
 
 
@@ -88,7 +88,7 @@ def test_one_that_failed_is_made_again_after_a_second(looked: float, now: float,
 @pytest.mark.parametrize("failures", [0, 1])
 def test_nothing_is_done_where_nobody_has_a_deadline(failures: int) -> None:
     tracker = waited_for_until(None)
-    tracker.failures, tracker.looked = failures, 49.0
+    tracker.failures, tracker.last_poll_asked = failures, 49.0
     assert next_alarm(tracker, 49.1, [1.0]) == math.inf
 
 
@@ -98,5 +98,5 @@ def test_nothing_is_done_where_nobody_has_a_deadline(failures: int) -> None:
 def test_what_is_kept_for_a_last_look_is_a_tenth_of_the_wait_at_the_most(
     submitted: float, span: float, lead: float
 ) -> None:
-    kept = submitted + span - latest_look(Waiter(submitted + span, submitted), lead)
+    kept = submitted + span - latest_start(Waiter(submitted + span, submitted), lead)
     assert kept == pytest.approx(min(lead, span / 10), rel=0.01, abs=1e-9)

@@ -140,7 +140,7 @@ def test_a_last_look_goes_first_and_waits_for_nobody() -> None:
         one.planner.at_once(other, START)
     one.poll(START, delay=77.0)
     one.planner.park(one.tracker, START, 0.5)
-    one.planner.look(one.tracker, START + 20.0)
+    one.planner.put_first(one.tracker, START + 20.0)
     assert one.tracker.due == START + 20.0
     assert one.queue.pop(START + 20.0) is one.tracker
 

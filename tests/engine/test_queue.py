@@ -250,7 +250,7 @@ def test_under_any_order_of_calls_the_books_are_right(script: list[tuple[str, in
             now += wait if 0 < wait < 1e9 else 0.0
             due = {number for number, when in waiting.items() if when <= now}
             assert queue.overdue(now) == len(due)
-            taken = queue.pop(now, short=number % 2 == 0)
+            taken = queue.pop(now, contended=number % 2 == 0)
             assert (taken is None) == (not due)
             if taken is not None:
                 assert taken.number in due
@@ -267,14 +267,14 @@ def test_while_there_is_room_for_another_none_is_compared() -> None:
     queue: Items = Queue(by_doubling, counted)
     for number in range(6):
         queue.put(Item(number, doubles=4.0 * (6 - number)), float(number))
-    taken = [queue.pop(10.0, short=False) for _ in range(3)]
+    taken = [queue.pop(10.0, contended=False) for _ in range(3)]
     assert [item and item.number for item in taken] == [0, 1, 2]
     assert calls[0] == 0
     last = queue.pop(10.0)
     assert (last and last.number) == 5
-    again = queue.pop(10.0, short=False)
+    again = queue.pop(10.0, contended=False)
     assert (again and again.number) == 4  # who has been compared is polled in that order
-    assert [item and item.number for item in (queue.pop(10.0), queue.pop(10.0, short=False))] == [3, None]
+    assert [item and item.number for item in (queue.pop(10.0), queue.pop(10.0, contended=False))] == [3, None]
 
 
 def counting(function: Callable[[float, int], float]) -> tuple[Callable[[float, int], float], list[int]]:

@@ -278,11 +278,11 @@ def test_whoever_joins_is_in_the_audience_until_leaving_and_is_late_in_turn(
                     tracker.postpone(who, moment + 1)
                 tracker.postpone(who, moment)
             case "late" if moment is not None:
-                late = tracker.late(moment)
+                late = tracker.overdue(moment)
                 first = min((other.deadline for other in there if other.deadline is not None), default=math.inf)
                 assert (late is None) is (first > moment)
                 assert late is None or (late in there and late.deadline == first)
-        assert tracker.audience() == tuple(there), "in the order in which they came"
+        assert tracker.waiters() == tuple(there), "in the order in which they came"
         assert tracker.owner == ("owner" if there else None)
         deadlines = [other.deadline for other in there if other.deadline is not None]
         assert tracker.first_deadline() == min(deadlines, default=math.inf)
@@ -354,7 +354,7 @@ def test_a_new_tracker_is_parked_and_knows_nothing() -> None:
     assert (tracker.name, tracker.state, tracker.submitted) == (NAME, State.PARKED, 100.0)
     assert (tracker.polls, tracker.sightings, tracker.failures) == (0, 0, 0)
     assert (tracker._scheduled, tracker.line, tracker.due, tracker.not_before) == (math.inf, None, 100.0, 100.0)
-    assert (tracker.operation, tracker.error, tracker.audience(), tracker.kind) == (None, None, (), None)
+    assert (tracker.operation, tracker.error, tracker.waiters(), tracker.kind) == (None, None, (), None)
     assert tracker.forecast is PLAIN
 
 

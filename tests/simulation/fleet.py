@@ -174,7 +174,7 @@ class _Fleet:
             await asyncio.sleep(0.5)
             now = self._loop.time()
             due = max(runner._queue.next_time(now), pump._turns.rests_until, limiter.next_time(now, pump)) <= now
-            stalled = stalled + 1 if due and pump._scout is None and sender.polls == seen else 0
+            stalled = stalled + 1 if due and pump._token_poll is None and sender.polls == seen else 0
             seen = sender.polls
             self._report.expect(held=stalled < 4, otherwise=f"{pump} has stood still for two seconds, at {now}")
 
