@@ -85,7 +85,7 @@ async def open_learned(transport: _Instant, pending: int) -> AsyncIterator[None]
     """The poller by what it has learned of operations that take some seconds: who is next is a question of worth."""
     history, dice = History(), random.Random(0)
     for _ in range(200):
-        history.add(f"{WORKSPACE_EVENTS.id} {_KIND}", dice.lognormvariate(1, 0.5))
+        history.add(WORKSPACE_EVENTS, _KIND, dice.lognormvariate(1, 0.5))
     reading = json.loads(BODY)
     async with _poller(transport, history=history) as poller:
         for number in range(pending):

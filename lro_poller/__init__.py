@@ -35,7 +35,7 @@ from .errors import (
 from .future import OperationFuture, Updates
 from .names import NamePattern
 from .operation import Operation
-from .poller import OperationPoller, WaitOptions
+from .poller import Decode, OperationPoller, WaitOptions
 from .services import WORKSPACE_EVENTS, WORKSPACE_EVENTS_V1, Dialect, Quota, Service
 from .stats import Stats
 from .status import (
@@ -43,10 +43,14 @@ from .status import (
     Code,
     DebugInfo,
     ErrorInfo,
+    FieldViolation,
     Help,
+    HelpLink,
     LocalizedMessage,
     PreconditionFailure,
+    PreconditionViolation,
     QuotaFailure,
+    QuotaViolation,
     RequestInfo,
     ResourceInfo,
     RetryInfo,
@@ -73,11 +77,14 @@ __all__ = [
     "DataLoss",
     "DeadlineExceeded",
     "DebugInfo",
+    "Decode",
     "DecodeError",
     "Dialect",
     "ErrorInfo",
     "FailedPrecondition",
+    "FieldViolation",
     "Help",
+    "HelpLink",
     "History",
     "Internal",
     "InvalidArgument",
@@ -96,9 +103,11 @@ __all__ = [
     "PollTimeout",
     "PollerClosed",
     "PreconditionFailure",
+    "PreconditionViolation",
     "Progress",
     "Quota",
     "QuotaFailure",
+    "QuotaViolation",
     "RequestInfo",
     "ResourceExhausted",
     "ResourceInfo",

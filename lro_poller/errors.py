@@ -71,7 +71,7 @@ class InvalidOperationName(LroError, ValueError):
     """The name cannot be the name of an operation; nothing was sent.
 
     Attributes:
-        name: What was given; None where that was no text, and may hold anything.
+        name: The name that was given; None if it was not a str, and may hold anything.
     """
 
     def __init__(self, name: object, reason: str) -> None:
@@ -98,8 +98,8 @@ class OperationError(LroError):
     A code outside 1 to 16 is raised as `Unknown`, with its number in `code`.
 
     Attributes:
-        name: The operation.
-        operation: It, as last read; `operation.raw` is the resource as it came.
+        name: The operation's name.
+        operation: The operation as last read; `operation.raw` is the resource as it came.
         status: The google.rpc.Status.
     """
 
@@ -145,81 +145,81 @@ class OperationError(LroError):
 
 
 class Cancelled(OperationError):
-    rpc_code = Code.CANCELLED
+    rpc_code: ClassVar[Code] = Code.CANCELLED
 
 
 class Unknown(OperationError):
-    rpc_code = Code.UNKNOWN
+    rpc_code: ClassVar[Code] = Code.UNKNOWN
 
 
 class InvalidArgument(OperationError):
-    rpc_code = Code.INVALID_ARGUMENT
+    rpc_code: ClassVar[Code] = Code.INVALID_ARGUMENT
 
 
 class DeadlineExceeded(OperationError):
     """The service's own deadline; a caller's is `PollTimeout`."""
 
-    rpc_code = Code.DEADLINE_EXCEEDED
+    rpc_code: ClassVar[Code] = Code.DEADLINE_EXCEEDED
 
 
 class NotFound(OperationError):
     """The operation failed with NOT_FOUND. That there is no such operation, HTTP 404, is a `PollError`."""
 
-    rpc_code = Code.NOT_FOUND
+    rpc_code: ClassVar[Code] = Code.NOT_FOUND
 
 
 class AlreadyExists(OperationError):
-    rpc_code = Code.ALREADY_EXISTS
+    rpc_code: ClassVar[Code] = Code.ALREADY_EXISTS
 
 
 class PermissionDenied(OperationError):
-    rpc_code = Code.PERMISSION_DENIED
+    rpc_code: ClassVar[Code] = Code.PERMISSION_DENIED
 
 
 class ResourceExhausted(OperationError):
-    rpc_code = Code.RESOURCE_EXHAUSTED
+    rpc_code: ClassVar[Code] = Code.RESOURCE_EXHAUSTED
 
 
 class FailedPrecondition(OperationError):
-    rpc_code = Code.FAILED_PRECONDITION
+    rpc_code: ClassVar[Code] = Code.FAILED_PRECONDITION
 
 
 class Aborted(OperationError):
-    rpc_code = Code.ABORTED
+    rpc_code: ClassVar[Code] = Code.ABORTED
 
 
 class OutOfRange(OperationError):
-    rpc_code = Code.OUT_OF_RANGE
+    rpc_code: ClassVar[Code] = Code.OUT_OF_RANGE
 
 
 class Unimplemented(OperationError):
-    rpc_code = Code.UNIMPLEMENTED
+    rpc_code: ClassVar[Code] = Code.UNIMPLEMENTED
 
 
 class Internal(OperationError):
-    rpc_code = Code.INTERNAL
+    rpc_code: ClassVar[Code] = Code.INTERNAL
 
 
 class Unavailable(OperationError):
-    rpc_code = Code.UNAVAILABLE
+    rpc_code: ClassVar[Code] = Code.UNAVAILABLE
 
 
 class DataLoss(OperationError):
-    rpc_code = Code.DATA_LOSS
+    rpc_code: ClassVar[Code] = Code.DATA_LOSS
 
 
 class Unauthenticated(OperationError):
-    rpc_code = Code.UNAUTHENTICATED
+    rpc_code: ClassVar[Code] = Code.UNAUTHENTICATED
 
 
 _CLASS_OF_CODE: dict[int, type[OperationError]] = {cls.rpc_code: cls for cls in OperationError.__subclasses__()}
 
 
 class PollError(LroError):
-    """Looking at the operation failed; of the operation itself nothing is known.
+    """Polling failed for good; the state of the operation is not known.
 
     Attributes:
-        name: The operation.
+        name: The operation's name.
         reason: What happened, in words.
         http_status: Of the reply; None where there was none.
         status: What the reply said, as a google.rpc.Status; None where there was no reply.
@@ -265,16 +265,7 @@ class PollError(LroError):
 
 
 class _Unfinished(LroError):
-    """Waiting ended before the operation did.
-
-    Attributes:
-        name: The operation.
-        operation: It, as last read; None where no poll succeeded.
-        polls: How many polls were made.
-        elapsed: Seconds since it was submitted.
-        last_poll_error: Why the last poll failed; None where it did not.
-        token: What `OperationPoller.resume` takes to go on waiting, in this process or another.
-    """
+    """Waiting ended before the operation did."""
 
     def __init__(
         self,
@@ -301,10 +292,17 @@ class _Unfinished(LroError):
 
 
 class PollTimeout(_Unfinished, TimeoutError):
-    """Time ran out. The operation may still be running, also when it was asked to cancel.
+    """The deadline passed. The operation may still be running, even if it was asked to cancel.
 
-    It tells `name`, `operation` (as last read, or None), `polls`, `elapsed` (seconds), `last_poll_error` (or None)
-    and `token`, which `OperationPoller.resume` takes. Never the operation's own DEADLINE_EXCEEDED, which is `DeadlineExceeded`.
+    Never the operation's own DEADLINE_EXCEEDED, which is `DeadlineExceeded`.
+
+    Attributes:
+        name: The operation's name.
+        operation: The operation as last read; None where no poll succeeded.
+        polls: How many polls were made.
+        elapsed: Seconds since it was submitted.
+        last_poll_error: Why the last poll failed; None where it did not.
+        token: What `OperationPoller.resume` takes to continue the wait, in this process or another.
     """
 
     def __str__(self) -> str:
@@ -320,7 +318,13 @@ class PollTimeout(_Unfinished, TimeoutError):
 class PollerClosed(_Unfinished):
     """The poller was closed while this operation was pending.
 
-    It tells what `PollTimeout` does, `token` among it, which `OperationPoller.resume` takes.
+    Attributes:
+        name: The operation's name.
+        operation: The operation as last read; None where no poll succeeded.
+        polls: How many polls were made.
+        elapsed: Seconds since it was submitted.
+        last_poll_error: Why the last poll failed; None where it did not.
+        token: What `OperationPoller.resume` takes to continue the wait, in this process or another.
     """
 
     def __str__(self) -> str:
@@ -331,8 +335,8 @@ class DecodeError(LroError):
     """The operation succeeded, and its response could not be decoded as asked.
 
     Attributes:
-        name: The operation.
-        operation: It, whole: `operation.raw_response` holds what could not be decoded.
+        name: The operation's name.
+        operation: The operation, whole: `operation.raw_response` holds what could not be decoded.
         reason: What did not fit and where, without a value; or the class of what a caller's function raised, which
             is the `__cause__`.
     """
@@ -354,7 +358,7 @@ class BackoffError(LroError):
     """The backoff generator given for this operation raised, or gave no usable wait.
 
     Attributes:
-        name: The operation.
+        name: The operation's name.
     """
 
     def __init__(self, name: str, reason: str) -> None:

@@ -61,7 +61,7 @@ _Listener: TypeAlias = "asyncio.Future[None] | _Callback | Updates"
 
 
 class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
-    """The outcome of one operation, made by `OperationPoller.submit`.
+    """The outcome of one operation. `OperationPoller.submit` makes it; it is not for others to make.
 
     `await future` gives the response, or raises: an `OperationError` of the operation's own
     code, `PollError`, `PollTimeout`, `DecodeError`, `BackoffError`, `PollerClosed`, or
@@ -412,6 +412,9 @@ class Updates:
         self._last: Operation | None = None
         self._over = False
         self._waiter: asyncio.Future[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Updates of {self._future.name}, {'over' if self._over else 'open' if self._entered else 'new'}>"
 
     async def __aenter__(self) -> Self:
         if self._entered:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from .runner import Runner
 
-__all__ = ["OperationPoller", "WaitOptions"]
+__all__ = ["Decode", "OperationPoller", "WaitOptions"]
 
 T = TypeVar("T")
 
@@ -47,7 +47,8 @@ class _Adapter(Protocol[T_co]):
     def validate_json(self, data: bytes, /) -> T_co: ...
 
 
-_Decode: TypeAlias = type[T] | Callable[[Any], T] | _Adapter[T]
+Decode: TypeAlias = type[T] | Callable[[Any], T] | _Adapter[T]
+"""What `decode=` takes, for a value of type T."""
 
 
 class WaitOptions(TypedDict, total=False):
@@ -167,18 +168,18 @@ class OperationPoller:
         """How long operations took, by kind."""
         return self._history
 
-    def __enter__(self) -> NoReturn:
-        """Says what is meant.
+    if not TYPE_CHECKING:  # type checkers object to `with` where it is written
 
-        Raises:
-            TypeError: always.
-        """
-        raise TypeError(
-            "a poller is opened by 'async with', inside an 'async def'; asyncio.run() runs that from a script"
-        )
+        def __enter__(self) -> NoReturn:
+            """Says what is meant.
 
-    def __exit__(self, *_: object) -> None:
-        """Python asks for it before `__enter__`."""
+            Raises:
+                TypeError: always.
+            """
+            raise TypeError("use 'async with', not 'with', inside an 'async def'; in a script, asyncio.run() runs that")
+
+        def __exit__(self, *_: object) -> None:
+            """Python asks for it before `__enter__`."""
 
     async def __aenter__(self) -> Self:
         """Finds the credentials and starts.
@@ -241,7 +242,7 @@ class OperationPoller:
 
     @overload
     def submit(
-        self, operation: Submittable, *, decode: _Decode[T], **options: Unpack[WaitOptions]
+        self, operation: Submittable, *, decode: Decode[T], **options: Unpack[WaitOptions]
     ) -> OperationFuture[T]: ...
 
     def submit(
@@ -306,7 +307,7 @@ class OperationPoller:
     def resume(self, token: str, *, decode: None = ..., **options: Unpack[WaitOptions]) -> OperationFuture[Any]: ...
 
     @overload
-    def resume(self, token: str, *, decode: _Decode[T], **options: Unpack[WaitOptions]) -> OperationFuture[T]: ...
+    def resume(self, token: str, *, decode: Decode[T], **options: Unpack[WaitOptions]) -> OperationFuture[T]: ...
 
     def resume(self, token: str, *, decode: Any = None, **options: Unpack[WaitOptions]) -> OperationFuture[Any]:
         """Goes on waiting where another poller stopped: its backoff stands where it stood.
@@ -326,20 +327,26 @@ class OperationPoller:
         submission = Submission(name, sightings=read.sightings, age=read.age, resumed=True)
         return runner.submit(submission, self._make_terms(decode=decode, **options))
 
-    async def get(self, name: str) -> Operation:
+    async def get(self, operation: Submittable) -> Operation:
         """Polls an operation once, in its turn within the rate limit, and returns it, done or not.
+
+        Args:
+            operation: As in `submit`; its name is all that counts.
 
         Raises:
             PollError: the poll failed. It is not repeated, except once after a 401.
             InvalidOperationName: nothing was sent.
             PollerClosed: the poller was closed first.
         """
-        return await self._running().errands.poll(self._service.names.check(name))
+        return await self._running().errands.poll(read_submission(self._service.names, operation).name)
 
-    async def cancel(self, name: str) -> None:
+    async def cancel(self, operation: Submittable) -> None:
         """Asks the service to cancel an operation. Waiting for it goes on, and ends as the service says.
 
         That may be `Cancelled`, or a success: the operation may have been too far gone (AIP-151).
+
+        Args:
+            operation: As in `submit`; its name is all that counts.
 
         Raises:
             ValueError: the service has no operations.cancel, as Workspace Events has not.
@@ -349,7 +356,7 @@ class OperationPoller:
         """
         runner = self._running()
         self._check_cancellable()
-        await runner.errands.cancel(self._service.names.check(name))
+        await runner.errands.cancel(read_submission(self._service.names, operation).name)
 
     @overload
     async def wait_all(
@@ -363,7 +370,7 @@ class OperationPoller:
 
     @overload
     async def wait_all(
-        self, operations: Iterable[Submittable], *, decode: _Decode[T], **options: Unpack[WaitOptions]
+        self, operations: Iterable[Submittable], *, decode: Decode[T], **options: Unpack[WaitOptions]
     ) -> list[OperationFuture[T]]: ...
 
     async def wait_all(
@@ -409,7 +416,7 @@ class OperationPoller:
 
     @overload
     def as_completed(
-        self, operations: Iterable[Submittable], *, decode: _Decode[T], **options: Unpack[WaitOptions]
+        self, operations: Iterable[Submittable], *, decode: Decode[T], **options: Unpack[WaitOptions]
     ) -> AsyncIterator[OperationFuture[T]]: ...
 
     def as_completed(

@@ -242,8 +242,11 @@ async def test_a_kind_that_cannot_be_written_down_is_refused_where_it_is_named(
 ) -> None:
     with pytest.raises(ValueError, match=r"^kind cannot be written in UTF-8"):
         poller.submit("operations/a", kind=kind)
-    with pytest.raises(ValueError, match=r"^a kind's key cannot be written in UTF-8"):
-        poller.history.add(kind, 1.0)
+    with pytest.raises(ValueError, match=r"^kind cannot be written in UTF-8"):
+        poller.history.add("workspaceevents:v1beta", kind, 1.0)
+    for wrong in (None, 5, poller.history):
+        with pytest.raises(TypeError, match="service must be a"):
+            poller.history.add(_any(wrong), "kind", 1.0)
     assert poller.history.save()
 
 

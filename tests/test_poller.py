@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import itertools
 import math
@@ -300,6 +301,31 @@ async def test_what_the_schedule_goes_by_cannot_be_set_from_outside(
     held = {"poller": poller, "budget": poller.budget, "future": poller.submit("operations/abc", deadline=60)}
     with pytest.raises(AttributeError, match="no setter"):
         setattr(held[of], what, 0)
+
+
+@pytest.mark.parametrize("given", [{"done": False}, {"done": True}, {"metadata": {"@type": "x.Making"}}])
+async def test_one_poll_or_a_cancellation_is_asked_for_as_a_wait_is(
+    emulator: Emulator, open_poller: Callable[..., Any], given: dict[str, Any]
+) -> None:
+    poller = await open_poller(service=dataclasses.replace(lro_poller.WORKSPACE_EVENTS, cancellable=True))
+    name = emulator.add_operation(duration=None)
+    seen = await poller.get({"name": name} | given)
+    assert (seen.name, seen.done) == (name, False)
+    with pytest.raises(PollError, match=r"HTTP (404|405|501)"):
+        await poller.cancel(seen)
+    assert [request.path for request in emulator.requests] == [f"/v1beta/{name}", f"/v1beta/{name}:cancel"]
+    with pytest.raises(TypeError, match="not as int"):
+        await poller.get(5)
+
+
+async def test_what_a_caller_may_print_says_which_it_is(poller: OperationPoller) -> None:
+    stream = poller.submit("operations/abc").updates()
+    assert repr(stream) == "<Updates of operations/abc, new>"
+    async with stream:
+        assert repr(stream) == "<Updates of operations/abc, open>"
+    assert repr(stream) == "<Updates of operations/abc, over>"
+    origin = "https://workspaceevents.googleapis.com"
+    assert repr(lro_poller.WORKSPACE_EVENTS) == f"Service(name='workspaceevents', version='v1beta', origin='{origin}')"
 
 
 def test_a_budget_shows_its_limits_and_how_it_stands_and_nothing_else() -> None:

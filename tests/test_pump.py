@@ -346,8 +346,8 @@ async def test_when_polls_are_short_whoever_is_worth_most_goes_first() -> None:
     """Sixty that end at any time are always due; one that ends after ten seconds is looked at then."""
     loop, history, dice = asyncio.get_running_loop(), History(), random.Random(0)
     for _ in range(200):
-        history.add(f"{WORKSPACE_EVENTS.id} steep", dice.uniform(9.5, 10.5))
-        history.add(f"{WORKSPACE_EVENTS.id} broad", dice.lognormvariate(4, 1.5))
+        history.add(WORKSPACE_EVENTS, "steep", dice.uniform(9.5, 10.5))
+        history.add(WORKSPACE_EVENTS, "broad", dice.lognormvariate(4, 1.5))
     began = loop.time()
     transport = Scripted(
         lambda name, attempt: done() if name == "operations/steep" and loop.time() > began + 10.5 else running()

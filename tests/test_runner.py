@@ -172,7 +172,7 @@ async def test_looking_once_teaches_nothing_of_durations(emulator: Emulator, pol
     name = emulator.add_operation(duration=None, metadata={"@type": "x.Making"})
     for _ in range(30):
         await poller.get(name)
-    kind = poller.history.kind("workspaceevents:v1beta Making")
+    kind = poller.history._kind("workspaceevents:v1beta Making")
     assert not kind.durations._running
 
 
@@ -183,8 +183,8 @@ async def test_a_history_that_outlives_its_poller_follows_nothing_of_it(emulator
         for _ in range(20):
             poller.submit(emulator.add_operation(duration=None, metadata={"@type": "x.Making"}))
         await asyncio.sleep(5)
-        assert len(history.kind("workspaceevents:v1beta Making").durations._running) == 20
-    assert not history.kind("workspaceevents:v1beta Making").durations._running
+        assert len(history._kind("workspaceevents:v1beta Making").durations._running) == 20
+    assert not history._kind("workspaceevents:v1beta Making").durations._running
 
 
 @pytest.mark.behaviour("B15")

@@ -15,6 +15,7 @@ import msgspec
 
 from ..checks import check_text, check_wait
 from ..counting import counted
+from ..services import Service
 from .durations import Durations, Followed
 from .forecast import PLAIN, Forecast, by_survival, place_of
 from .outlook import AGES
@@ -164,7 +165,7 @@ class History:
     def __repr__(self) -> str:
         return f"<History of {counted(len(self), 'kind')}>"
 
-    def kind(self, key: str) -> Kind:
+    def _kind(self, key: str) -> Kind:
         """The kind of that key, new where there was none."""
         kind = self._kinds.get(key)
         if kind is None:
@@ -175,20 +176,22 @@ class History:
             self._kinds.move_to_end(key)
         return kind
 
-    def add(self, key: str, seconds: float) -> None:
+    def add(self, service: Service | str, kind: str, seconds: float) -> None:
         """An operation of that kind took `seconds`.
 
         Args:
-            key: `"<service> <kind>"`, such as `"workspaceevents:v1beta CreateSubscriptionMetadata"`, or with what
-                the caller named as `kind=` in the place of the type. No other key is ever looked up.
+            service: The one it is polled from, or its id, such as `"workspaceevents:v1beta"`.
+            kind: The last part of the type of its metadata, such as `"CreateSubscriptionMetadata"`, or what `kind=`
+                names.
 
         Raises:
-            ValueError: it is no time, or the key has half a surrogate pair in it.
-            TypeError: the key is no text.
+            ValueError: it is not a time, or a text has half a surrogate pair in it.
+            TypeError: the service or the kind is neither.
         """
-        check_text("a kind's key", key)
+        owner = service.id if isinstance(service, Service) else check_text("service", service)
+        key = f"{owner} {check_text('kind', kind)}"
         check_wait("a duration", seconds)
-        self.kind(key).add(seconds)
+        self._kind(key).add(seconds)
 
     def save(self) -> str:
         """Everything that was learned, as JSON in one line."""
@@ -211,7 +214,7 @@ class History:
             for low, high in read.intervals:
                 durations.add(low, math.inf if high is None else high)
             durations.seen = read.seen
-            self.kind(key).retire()  # asked for, so that the one that was used least recently is forgotten
+            self._kind(key).retire()  # asked for, so that the one that was used least recently is forgotten
             self._kinds[key] = Kind(durations, self._replanning)
 
 

@@ -67,7 +67,7 @@ class Learner:
 
     def _kind_of(self, tracker: Tracker) -> Kind:
         named = None if tracker.hints is None else tracker.hints.kind
-        return self._history.kind(f"{self._service} {_metadata_type(tracker) if named is None else named}")
+        return self._history._kind(f"{self._service} {_metadata_type(tracker) if named is None else named}")
 
 
 def _expected(tracker: Tracker, hints: Hints) -> float | None:

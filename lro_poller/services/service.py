@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from ..checks import check_finite, check_function, check_path, check_text, check_wait, check_whole
@@ -71,13 +71,14 @@ class Service:
     name: str
     version: str
     origin: str
-    names: NamePattern = NamePattern("operations/**")
-    scopes: tuple[str, ...] = ("https://www.googleapis.com/auth/cloud-platform",)
-    quota: Quota | None = None
-    cancellable: bool = False
-    not_found_grace: float = 0.0
-    dialect: Dialect = Operation.from_json
-    batch_path: str | None = None
+    names: NamePattern = field(default=NamePattern("operations/**"), repr=False)
+    _: KW_ONLY
+    scopes: tuple[str, ...] = field(default=("https://www.googleapis.com/auth/cloud-platform",), repr=False)
+    quota: Quota | None = field(default=None, repr=False)
+    cancellable: bool = field(default=False, repr=False)
+    not_found_grace: float = field(default=0.0, repr=False)
+    dialect: Dialect = field(default=Operation.from_json, repr=False)
+    batch_path: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """A part of a wrong kind would be taken for a fault of the first poll.

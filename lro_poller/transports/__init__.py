@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from ..origin import check_origin
 from ..wire import MAX_BODY, Fault, NoReply, Reply
 
-__all__ = ["MAX_BODY", "Fault", "Limited", "NoReply", "Reply", "Transport", "check_home", "check_transport"]
+__all__ = ["MAX_BODY", "Fault", "Limited", "NoReply", "Reply", "Transport"]
 
 
 @runtime_checkable
@@ -24,6 +24,9 @@ class Transport(Protocol):
 
     It follows no redirect, keeps no cookie, bounds what it reads (`MAX_BODY`), and
     leaves time and numbers to the poller, which cancels `send` when it has taken too long.
+
+    It may have more: an attribute `origin`, which a poller for another one refuses; an attribute `home`, the event loop
+    that its connections belong to, which a poller in another loop refuses; and what `Limited` has.
     """
 
     library: str

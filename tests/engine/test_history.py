@@ -44,18 +44,18 @@ def end(kind: Kind, seconds: float, now: float) -> None:
 def learned(*durations: float, times: int = 1) -> History:
     history = History()
     for duration in durations * times:
-        history.add("kind", duration)
+        history.add("svc", "kind", duration)
     return history
 
 
 def test_a_kind_of_which_nothing_is_known_is_plain() -> None:
-    kind = History().kind("kind")
+    kind = History()._kind("svc kind")
     assert looks(kind, 5) == looks(PLAIN, 5)
     assert kind.worth_after(kind.place(3.0), 2) == PLAIN.worth_after(PLAIN.place(3.0), 2)
 
 
 def test_a_kind_is_looked_at_when_its_operations_have_ended() -> None:
-    kind = learned(100.0, times=60).kind("kind")
+    kind = learned(100.0, times=60)._kind("svc kind")
     ages = looks(kind, 30)
     assert any(95.0 < age < 106.0 for age in ages)
     assert len([age for age in ages if age < 90.0]) <= 8
@@ -65,11 +65,11 @@ def test_a_kind_is_looked_at_when_its_operations_have_ended() -> None:
 def test_kinds_are_told_apart() -> None:
     history = History()
     for _ in range(50):
-        history.add("short", 2.0)
-        history.add("long", 200.0)
+        history.add("svc", "short", 2.0)
+        history.add("svc", "long", 200.0)
     assert len(history) == 2
-    assert history.kind("short").next_look(0.0) < 3.0
-    assert history.kind("long").next_look(0.0) > 10.0
+    assert history._kind("svc short").next_look(0.0) < 3.0
+    assert history._kind("svc long").next_look(0.0) > 10.0
 
 
 def test_a_plan_is_made_anew_when_a_tenth_is_new_and_not_too_often() -> None:
@@ -114,7 +114,7 @@ def plans_made(kinds: list[Kind], steps: int, apart: float) -> list[tuple[int, f
 @pytest.mark.behaviour("B24")
 def test_however_many_kinds_there_are_a_plan_is_made_twenty_times_a_second_at_the_most() -> None:
     history = History()
-    made = plans_made([history.kind(str(number)) for number in range(100)], steps=2_000, apart=0.01)
+    made = plans_made([history._kind(str(number)) for number in range(100)], steps=2_000, apart=0.01)
     times = [when for _, when in made]
     assert 16 * 20 < len(made) <= 20 * 20 + 1
     assert min(after - before for before, after in itertools.pairwise(times)) > 0.0499
@@ -123,7 +123,7 @@ def test_however_many_kinds_there_are_a_plan_is_made_twenty_times_a_second_at_th
 @pytest.mark.behaviour("B23", "B24")
 def test_a_kind_that_has_learned_enough_is_planned_anew_in_its_turn_though_others_ask_more_often() -> None:
     history = History()
-    kinds = [history.kind(str(number)) for number in range(3)]
+    kinds = [history._kind(str(number)) for number in range(3)]
     for kind in kinds:
         kind.add(50.0)
     before = [kind._plan() for kind in kinds]
@@ -147,14 +147,14 @@ def test_a_kind_that_has_learned_enough_is_planned_anew_in_its_turn_though_other
 def test_what_is_loaded_takes_turns_too() -> None:
     history = History()
     history.load(saved(kinds={str(number): {"intervals": [[1, 2]], "seen": 1} for number in range(20)}))
-    made = plans_made([history.kind(str(number)) for number in range(20)], steps=20, apart=0.001)
+    made = plans_made([history._kind(str(number)) for number in range(20)], steps=20, apart=0.001)
     assert [number for number, _ in made] == [0]
 
 
 @pytest.mark.behaviour("B23")
 def test_a_kind_whose_turn_did_not_come_has_it_when_the_next_operation_is_seen() -> None:
     history = History()
-    first, second = history.kind("first"), history.kind("second")
+    first, second = history._kind("first"), history._kind("second")
     for kind in (first, second):
         assert looks(kind, 5) == looks(PLAIN, 5)
     for _ in range(50):
@@ -174,11 +174,11 @@ def test_kinds_that_are_forgotten_take_no_turns_and_no_room() -> None:
     history, now, others = History(), 100.0, count()
     for number in range(3_000):
         now += 0.01
-        kind = history.kind(f"once {number}")
+        kind = history._kind(f"once {number}")
         kind.next_look(0.0)
         end(kind, 5.0, now)
     assert count() - others <= 257
-    kind = history.kind("regular")
+    kind = history._kind("regular")
     before, began = kind._plan(), now
     while kind._plan() is before:
         now += 0.1
@@ -188,7 +188,7 @@ def test_kinds_that_are_forgotten_take_no_turns_and_no_room() -> None:
 
 def test_a_kind_that_nobody_asks_for_looks_takes_no_turn() -> None:
     history = History()
-    idle, asked = [history.kind(f"with its own backoff {number}") for number in range(100)], history.kind("asked")
+    idle, asked = [history._kind(f"with its own backoff {number}") for number in range(100)], history._kind("asked")
     before, now = asked._plan(), 100.0
     for kind in idle:
         end(kind, 50.0, now)
@@ -197,16 +197,16 @@ def test_a_kind_that_nobody_asks_for_looks_takes_no_turn() -> None:
 
 
 def test_histories_take_no_turns_from_each_other() -> None:
-    made = plans_made([History().kind("kind") for _ in range(5)], steps=5, apart=0.001)
+    made = plans_made([History()._kind("svc kind") for _ in range(5)], steps=5, apart=0.001)
     assert [number for number, _ in made] == [0, 1, 2, 3, 4]
 
 
 def test_durations_that_are_added_count_at_once() -> None:
     history = learned(500.0, times=50)
-    kind = history.kind("kind")
+    kind = history._kind("svc kind")
     assert kind.next_look(0.0) > 50.0
     for _ in range(200):
-        history.add("kind", 2.0)
+        history.add("svc", "kind", 2.0)
     assert kind.next_look(0.0) < 5.0
 
 
@@ -226,25 +226,25 @@ def test_thirty_two_new_ones_always_suffice() -> None:
 def test_what_is_no_duration_is_refused(seconds: Any) -> None:
     history = History()
     with pytest.raises(ValueError, match="a duration must be a number of seconds, 0 or more"):
-        history.add("kind", seconds)
+        history.add("svc", "kind", seconds)
     assert len(history) == 0
 
 
 @pytest.mark.behaviour("B24")
 def test_of_more_kinds_than_are_kept_the_least_recently_used_goes() -> None:
     history = History()
-    first = history.kind("0")
+    first = history._kind("0")
     for number in range(1, 256):
-        history.kind(str(number))
-    assert history.kind("0") is first
-    history.kind("one more")
+        history._kind(str(number))
+    assert history._kind("0") is first
+    history._kind("one more")
     assert len(history) == 256
-    assert history.kind("0") is first
-    history.add("2", 5.0)
+    assert history._kind("0") is first
+    history.add("svc", "2", 5.0)
     for number in range(300):
-        history.kind(f"new {number}")
+        history._kind(f"new {number}")
     assert len(history) == 256
-    assert history.kind("0") is not first
+    assert history._kind("0") is not first
 
 
 # Saving and loading.
@@ -259,41 +259,45 @@ def test_what_is_saved_is_loaded(kinds: dict[str, list[float]]) -> None:
     history, again = History(), History()
     for key, seconds in kinds.items():
         for duration in seconds:
-            history.add(key, duration)
+            history.add("svc", key, duration)
     again.load(history.save())
     assert again.save() == history.save()
     assert len(again) == len(kinds)
     for key in kinds:
-        saved, loaded = history.kind(key).durations, again.kind(key).durations
+        saved, loaded = history._kind(f"svc {key}").durations, again._kind(f"svc {key}").durations
         assert (loaded.intervals(), loaded.seen) == (saved.intervals(), saved.seen)
 
 
 def test_what_is_saved_is_one_line_and_takes_bytes_back() -> None:
     history, again = learned(5.0, 7.0, times=300), History()
-    history.kind("of which nothing is known")
+    history._kind("of which nothing is known")
     operation = Running(0.0, 0.0)
-    history.kind("kind").follow(operation)
+    history._kind("svc kind").follow(operation)
     operation.seen = 10.0
-    history.kind("kind").lose(operation, 12.0)
+    history._kind("svc kind").lose(operation, 12.0)
     text = history.save()
     assert "\n" not in text
     again.load(text.encode())
-    kind = again.kind("kind").durations
+    kind = again._kind("svc kind").durations
     assert (len(again), kind.seen, len(kind.intervals())) == (1, 601, 601)
     assert kind.intervals()[-1][1] == len(AGES) - 1
-    assert any(4.5 < age < 8.0 for age in looks(again.kind("kind"), 10))
+    assert any(4.5 < age < 8.0 for age in looks(again._kind("svc kind"), 10))
 
 
 def test_loading_takes_the_place_of_what_is_known_of_the_same_kinds() -> None:
     history = learned(500.0, times=50)
-    history.add("other", 3.0)
+    history.add("svc", "other", 3.0)
     history.load(learned(2.0, times=50).save())
-    assert history.kind("kind").next_look(0.0) < 3.0
-    assert (len(history), history.kind("kind").durations.seen, history.kind("other").durations.seen) == (2, 50, 1)
+    assert history._kind("svc kind").next_look(0.0) < 3.0
+    assert (len(history), history._kind("svc kind").durations.seen, history._kind("svc other").durations.seen) == (
+        2,
+        50,
+        1,
+    )
 
 
 def saved(**changes: Any) -> str:
-    return json.dumps({"lro_poller_durations": 1, "kinds": {"kind": {"intervals": [[1, 2]], "seen": 1}}} | changes)
+    return json.dumps({"lro_poller_durations": 1, "kinds": {"svc kind": {"intervals": [[1, 2]], "seen": 1}}} | changes)
 
 
 def kind_of(**changes: Any) -> dict[str, Any]:
@@ -356,13 +360,13 @@ def test_a_count_that_makes_no_sense_is_refused(seen: int) -> None:
 def test_loading_keeps_no_more_kinds_than_there_may_be() -> None:
     history = History()
     for number in range(200):
-        history.add(f"old {number}", 1.0)
+        history.add("old", str(number), 1.0)
     history.load(saved(kinds={str(number): {"intervals": [[1, 2]], "seen": 1} for number in range(200)}))
     assert len(history) == 256
-    assert all(history.kind(str(number)).durations.seen == 1 for number in range(200))
+    assert all(history._kind(str(number)).durations.seen == 1 for number in range(200))
 
 
 def test_the_repr_tells_how_many_kinds_there_are() -> None:
     history = History()
-    history.add("svc Kind", 3.0)
+    history.add("svc", "Kind", 3.0)
     assert repr(history) == "<History of 1 kind>"

@@ -43,7 +43,7 @@ def see(learner: Learner, tracker: Tracker, now: float, body: bytes = TYPED) -> 
 
 
 def remembered(history: History, key: str = "svc MakeMetadata") -> list[Interval]:
-    return list(history.kind(key).durations.intervals())
+    return list(history._kind(key).durations.intervals())
 
 
 def bins(low: float, high: float) -> Callable[[Interval], bool]:
@@ -73,7 +73,7 @@ def test_kinds_are_told_apart_by_the_type_of_the_metadata(body: bytes, kind: str
     history, tracker = History(), tracked()
     see(Learner(history, "svc"), tracker, BEGAN + 5, body)
     assert len(history) == 1
-    assert tracker.kind is history.kind(kind)
+    assert tracker.kind is history._kind(kind)
     assert len(history) == 1
     assert tracker.forecast is tracker.kind
 
@@ -81,13 +81,13 @@ def test_kinds_are_told_apart_by_the_type_of_the_metadata(body: bytes, kind: str
 def test_an_operation_that_was_never_read_is_of_the_kind_without_a_type() -> None:
     history, tracker = History(), tracked()
     Learner(history, "svc").saw_running(tracker)
-    assert tracker.kind is history.kind("svc ")
+    assert tracker.kind is history._kind("svc ")
 
 
 def test_a_kind_that_the_caller_names_goes_before_the_type() -> None:
     history, tracker = History(), tracked(Hints(kind="mine"))
     see(Learner(history, "svc"), tracker, BEGAN + 5)
-    assert tracker.kind is history.kind("svc mine")
+    assert tracker.kind is history._kind("svc mine")
     assert len(history) == 1
 
 
@@ -95,7 +95,7 @@ def test_a_kind_stays_what_it_was_when_first_seen() -> None:
     history, tracker = History(), tracked()
     see(Learner(history, "svc"), tracker, BEGAN + 5)
     see(Learner(history, "svc"), tracker, BEGAN + 9, b"{}")
-    assert tracker.kind is history.kind("svc MakeMetadata")
+    assert tracker.kind is history._kind("svc MakeMetadata")
     assert len(history) == 1
 
 
@@ -109,7 +109,7 @@ def test_services_learn_apart() -> None:
 def test_an_expectation_goes_before_what_was_learned() -> None:
     history = History()
     for _ in range(50):
-        history.add("svc MakeMetadata", 5.0)
+        history.add("svc", "MakeMetadata", 5.0)
     tracker = tracked(Hints(expected=600.0))
     see(Learner(history, "svc"), tracker, BEGAN + 5)
     assert tracker.forecast.next_look(0.0) == around(600.0).next_look(0.0)
@@ -230,7 +230,7 @@ def test_a_resumed_operation_teaches_nothing_and_goes_by_what_is_known() -> None
     learner.ended(tracker, BEGAN + 50)
     learner.lost_sight(tracker, BEGAN + 50)
     assert remembered(history) == []
-    assert tracker.forecast is history.kind("svc MakeMetadata")
+    assert tracker.forecast is history._kind("svc MakeMetadata")
 
 
 @pytest.mark.behaviour("B19")
@@ -238,4 +238,4 @@ def test_metadata_nested_without_end_is_of_no_type() -> None:
     history = History()
     tracker = tracked(operation=Operation(NAME, False, None, b'{"metadata": {"@type": ' + b"[" * 100_000))
     Learner(history, "svc").saw_running(tracker)
-    assert tracker.kind is history.kind("svc ")
+    assert tracker.kind is history._kind("svc ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator
-from typing import Any, Literal, Unpack, assert_type
+from typing import Any, Literal, TypeVar, Unpack, assert_type
 
 import backoff
 import msgspec
@@ -23,10 +23,13 @@ from lro_poller import (
     Code,
     CredentialsError,
     DebugInfo,
+    Decode,
     DecodeError,
     Dialect,
     ErrorInfo,
+    FieldViolation,
     Help,
+    HelpLink,
     History,
     InvalidOperationName,
     LocalizedMessage,
@@ -40,9 +43,11 @@ from lro_poller import (
     PollError,
     PollTimeout,
     PreconditionFailure,
+    PreconditionViolation,
     Progress,
     Quota,
     QuotaFailure,
+    QuotaViolation,
     RequestInfo,
     ResourceInfo,
     RetryInfo,
@@ -55,6 +60,8 @@ from lro_poller import (
     WaitOptions,
 )
 from lro_poller.testing import Delay, Emulator, Hang, HttpError, RecordedRequest, Script
+
+T = TypeVar("T")
 
 
 class Subscription(msgspec.Struct):
@@ -77,6 +84,7 @@ async def poll() -> None:
         assert_type(await poller.submit("operations/a", decode=count), int)
         assert_type(await poller.submit("operations/a", decode=pydantic.TypeAdapter(list[int])), list[int])
         assert_type(await poller.get("operations/a"), Operation)
+        assert_type(await poller.get({"name": "operations/a"}), Operation)
         assert_type(poller.resume("{}"), OperationFuture[Any])
         assert_type(poller.resume("{}", deadline=5, decode=Subscription), OperationFuture[Subscription])
         assert_type(await poller.wait_all(["operations/a", {"name": "operations/b"}]), list[OperationFuture[Any]])
@@ -101,6 +109,9 @@ def mistakes(poller: OperationPoller) -> None:
     poller.submit(5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     poller.submit(None)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     poller.submit(["operations/a"])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    poller.budget.max_rate = 5.0  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    with poller:  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues, reportAttributeAccessIssue]
+        pass
 
 
 async def decode(poller: OperationPoller, names: list[str], google: Created) -> None:
@@ -119,6 +130,13 @@ async def decode(poller: OperationPoller, names: list[str], google: Created) -> 
     assert_type(await poller.wait_all([*typed, "operations/b"]), list[OperationFuture[Any]])
 
 
+def submit_as(
+    poller: OperationPoller, name: str, decode: Decode[T], **options: Unpack[WaitOptions]
+) -> OperationFuture[T]:
+    """What a wrapper of `submit` looks like."""
+    return poller.submit(name, decode=decode, **options)
+
+
 def half_done(operation: Operation) -> float | None:
     share = operation.metadata.get("share")
     return share if isinstance(share, float) else None
@@ -126,7 +144,8 @@ def half_done(operation: Operation) -> float | None:
 
 async def share() -> None:
     budget, history = Budget(max_in_flight=8, max_rate=5.0, burst=2), History()
-    history.add("workspaceevents:v1beta CreateSubscriptionMetadata", 12.5)
+    history.add("workspaceevents:v1beta", "CreateSubscriptionMetadata", 12.5)
+    history.add(WORKSPACE_EVENTS, "CreateSubscriptionMetadata", 12.5)
     history.load(history.save())
     async with (
         OperationPoller(budget=budget, history=history, progress=half_done) as first,
@@ -272,6 +291,10 @@ def details(status: Status) -> None:
         ResourceInfo,
     )
     assert all(status.detail(kind) is None for kind in kinds)
+    assert_type(BadRequest().field_violations, tuple[FieldViolation, ...])
+    assert_type(Help().links, tuple[HelpLink, ...])
+    assert_type(PreconditionFailure().violations, tuple[PreconditionViolation, ...])
+    assert_type(QuotaFailure().violations, tuple[QuotaViolation, ...])
     assert_type(NamePattern("projects/*/operations/*").check("projects/p/operations/o"), str)
 
 
