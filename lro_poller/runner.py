@@ -246,6 +246,7 @@ class Runner:
         now = self.loop.time()
         try:
             self._tell_budget(verdict, now)
+            self._queue.heard(tracker, ended=_has_ended(verdict))
             self._apply(tracker, verdict, now)
         except BaseException as error:
             self._survive(tracker, error, now)
@@ -361,6 +362,7 @@ class Runner:
             case Effect.DROP:
                 self._queue.remove(tracker)
             case Effect.CUT:
+                self._queue.heard(tracker, ended=None)
                 self._pump.cut(tracker)
 
     def _detach_all(self, tracker: Tracker) -> tuple[Waiter, ...]:
@@ -396,6 +398,11 @@ def _unexpected(tracker: Tracker, error: BaseException) -> PollError:
     failure = PollError(tracker.name, f"{type(error).__name__} in dealing with what was seen of it")
     failure.__cause__ = error
     return failure
+
+
+def _has_ended(verdict: Verdict) -> bool | None:
+    """Whether the operation has ended; None where the poll did not tell."""
+    return True if isinstance(verdict, Ended) else False if isinstance(verdict, Running) else None
 
 
 def _last_of(failures: int, error: PollError) -> PollError:

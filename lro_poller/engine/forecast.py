@@ -25,6 +25,7 @@ JITTER = 0.1
 _VENTURE = 0.4  # the same, for the few looks that are there to learn from
 _RARELY = 7  # exponent: one look in ten is moved by a fifth of that, or more
 _SHORTEST_WAIT = 0.02  # seconds between two looks
+_LONGEST_UNSEEN = 60.0  # seconds from one look to the next, of an operation that is younger
 
 _PRICE = 0.5
 _PLAIN_PRICE = 0.75  # while nothing is known: with it no usual fixed or exponential schedule is better in both
@@ -183,8 +184,11 @@ def wait_by(forecast: Forecast, age: float, random: float, *, granted: bool = Fa
     Spread by a share of what lies between this look and the one after it, if that is shorter: where
     looks stand close together, each has its moment. Seldom it is spread far: looks that always come at
     the same age would never tell when ends happen.
+
+    It is not put off by more than the age, or a minute. What always took an hour may fail within seconds, and who
+    has seen none of that expects none.
     """
-    look = forecast.next_look(age, granted=granted)
+    look = min(forecast.next_look(age, granted=granted), age + max(age, _LONGEST_UNSEEN))
     room = min(look - age, forecast.next_look(look, granted=granted) - look)
     side = 2 * random - 1
     return max(look - age + room * (JITTER * side + _VENTURE * side**_RARELY), _SHORTEST_WAIT)

@@ -1,11 +1,12 @@
 """Who is polled next.
 
 Decides the order of polls. What is not due yet waits in a schedule. What is due and cannot
-be polled, because the budget is short, stands in line, and goes by what a poll of it is worth.
+be polled, because the budget is short, stands in line, and goes by what a poll of it is worth
+or by its place there, whichever finds more ends.
 
 Those that are due get in line a few at a turn, as they became due. Nothing starves: every
-eighth turn is that of the one that got in line first. While n are due, none of them waits
-for more than 8n turns, whatever the others are worth.
+eighth turn at the least is that of the one that got in line first. While n are due, none of
+them waits for more than 8n turns, whatever the others are worth.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
 from .lines import Lined, Lines
+from .orders import FAIR_TURN, Order, Orders
 from .schedule import Schedule
 
-__all__ = ["FAIR_TURN", "Queue"]
+__all__ = ["Queue"]
 
-FAIR_TURN = 8
-"""Every so many turns the one that got in line first, of those that are due, is polled."""
-
+_WORTH = Order.WORTH  # before Python 3.12 naming a member runs a function of enum's
 _MOVED_AT_ONCE = 4  # items that get in line at one turn: the more are due, the less one turn matters
 
 
@@ -44,7 +44,7 @@ class Queue(Generic[T, K]):
         worth: After how many seconds it is worth how much.
     """
 
-    __slots__ = ("_due", "_lines", "_schedule", "_turns", "_urgent")
+    __slots__ = ("_due", "_lines", "_orders", "_polled", "_schedule", "_turns", "_urgent")
 
     def __init__(self, key: Callable[[T], K], worth: Callable[[K, int], float]) -> None:
         self._schedule: Schedule[T] = Schedule()
@@ -52,6 +52,8 @@ class Queue(Generic[T, K]):
         self._lines = Lines(key, worth)
         self._urgent: OrderedDict[T, None] = OrderedDict()  # those of them that somebody has asked to see now
         self._turns = 0
+        self._orders = Orders()
+        self._polled: dict[T, Order] = {}  # those under way that had their turn in one of the orders
 
     def __len__(self) -> int:
         """How many wait, due or not."""
@@ -87,6 +89,12 @@ class Queue(Generic[T, K]):
         else:
             self._schedule.remove(item)
 
+    def heard(self, item: T, *, ended: bool | None) -> None:
+        """The poll of `item` is over: it has ended, or runs, or None when that is not known."""
+        order = self._polled.pop(item, None)
+        if order is not None and ended is not None:
+            self._orders.heard(order, ended=ended)
+
     @property
     def has_due(self) -> bool:
         """Whether anybody who is due waits for a turn."""
@@ -112,7 +120,12 @@ class Queue(Generic[T, K]):
             self._line_up(item, now)
         self._move(now)
         self._turns += 1
-        item = next(iter(self._due)) if self._turns % FAIR_TURN == 0 else self._most_worth(now)
+        if self._urgent and self._turns % FAIR_TURN:
+            item = next(iter(self._urgent))
+        else:
+            order = self._orders.of(self._turns)
+            item = self._lines.most_worth(now) if order is _WORTH else next(iter(self._due))
+            self._polled[item] = order
         self._forget(item)
         return item
 
@@ -130,9 +143,6 @@ class Queue(Generic[T, K]):
     def _line_up(self, item: T, now: float) -> None:
         self._due[item] = None
         self._lines.join(item, now)
-
-    def _most_worth(self, now: float) -> T:
-        return next(iter(self._urgent)) if self._urgent else self._lines.most_worth(now)
 
     def _forget(self, item: T) -> None:
         """Somebody who is due waits no more."""

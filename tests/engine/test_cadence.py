@@ -310,7 +310,7 @@ def test_a_wait_by_a_forecast_is_near_what_it_says_and_never_nothing(
 ) -> None:
     forecast = PLAIN if expected is None else around(expected)
     wait = wait_by(forecast, age, random, granted=granted)
-    planned = forecast.next_look(age, granted=granted) - age
+    planned = min(forecast.next_look(age, granted=granted) - age, max(age, 60.0))
     assert max(0.02, 0.5 * planned - 1e-9) <= wait <= max(0.02, 1.5 * planned + 1e-9)
 
 
@@ -342,8 +342,24 @@ def test_a_narrow_peak_is_looked_into_and_not_only_after(seed: int) -> None:
     assert late < 0.22
 
 
-@pytest.mark.parametrize("seconds", [3.0, 60.0, 600.0])
-def test_of_operations_that_all_take_equally_long_little_is_seen_but_the_end(seconds: float) -> None:
+@pytest.mark.parametrize("seconds, most", [(3.0, 7), (60.0, 7), (600.0, 9), (6 * 3600.0, 22)])
+def test_of_operations_that_all_take_equally_long_little_is_seen_but_the_end(seconds: float, most: float) -> None:
     looks, late = learned_by_looking(lambda dice: seconds, 0)
-    assert looks < 7
+    assert looks < most
     assert late < 0.1 + seconds / 150
+
+
+@pytest.mark.behaviour("B23")
+@pytest.mark.parametrize("granted", [False, True])
+@pytest.mark.parametrize("usual", [90.0, 3600.0, 86400.0])
+def test_what_ends_long_before_its_time_is_known_within_as_long_as_it_took_or_a_minute(
+    usual: float, granted: bool
+) -> None:
+    kind, dice = Kind(), random.Random(1)
+    for _ in range(500):
+        kind.add(usual * dice.lognormvariate(0, 0.1))
+    for ends in (1.0, 30.0, 90.0, 600.0, 3000.0, 40_000.0):
+        now = 0.0
+        while now < ends:
+            now += wait_by(kind, now, 0.5, granted=granted)
+        assert now - ends <= max(ends, 60.0)

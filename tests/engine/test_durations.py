@@ -231,3 +231,20 @@ def test_whatever_was_seen_makes_a_survival_function(looks: list[tuple[float, fl
         observe(learned, low, low + more)
         check(learned.survival())
     assert all(0 <= first < last < len(AGES) for first, last in learned.intervals())
+
+
+@pytest.mark.parametrize("peaks", [(3.0, 1200.0), (2.0, 60.0, 900.0), (10.0, 100.0, 1000.0)])
+def test_peaks_stay_apart_however_far_they_are(peaks: tuple[float, ...]) -> None:
+    """Whoever smoothed them by how far they are from each other would look everywhere, and most of all in between."""
+    dice = random.Random(3)
+    durations = [dice.choice(peaks) * math.exp(0.05 * dice.gauss(0, 1)) for _ in range(600)]
+    survival = seen_by_looks(durations, every=1.1).survival()
+    near = sum(interpolate(survival, peak / 1.3) - interpolate(survival, peak * 1.3) for peak in peaks)
+    assert near > 0.9
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.5, 1.0])
+def test_one_peak_is_as_wide_as_it_is(sigma: float) -> None:
+    survival = seen_by_looks(log_normal(100.0, sigma, 800), every=1.1).survival()
+    width = math.log(quantile(survival, 0.84) / quantile(survival, 0.16)) / 2
+    assert sigma * 0.8 < width < sigma * 1.15 + 0.06

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lro_poller.engine.lines import Line
-from lro_poller.engine.queue import FAIR_TURN, Queue
+from lro_poller.engine.orders import FAIR_TURN, Order
+from lro_poller.engine.queue import Queue
 
 MANY = settings(max_examples=150, deadline=None, derandomize=True)
 
@@ -155,12 +156,14 @@ def test_every_eighth_turn_is_that_of_the_longest_due() -> None:
         max_size=120,
     ),
     urgent=st.sets(st.integers(0, 119), max_size=40),
+    favoured=st.sampled_from(Order),
 )
 @MANY
 def test_nobody_waits_for_more_than_eight_turns_for_each_that_is_due(
-    arrivals: list[tuple[int, float, float]], urgent: set[int]
+    arrivals: list[tuple[int, float, float]], urgent: set[int], favoured: Order
 ) -> None:
     queue: Items = Queue(by_doubling, worth)
+    favour(queue, favoured)
     now, waited, most = 0.0, dict[Item, int](), dict[Item, int]()
     waiting: list[Item] = []
     for number, (turns, wait, doubles) in enumerate([*arrivals, (10_000, 10.0, 1.0)]):
@@ -186,6 +189,61 @@ def test_nobody_waits_for_more_than_eight_turns_for_each_that_is_due(
                 waiting.remove(taken)
                 assert waited[taken] <= FAIR_TURN * most[taken]
     raise AssertionError("somebody waits for ever")
+
+
+@pytest.mark.behaviour("B23")
+@pytest.mark.parametrize("favoured, order", [(Order.WORTH, [0, 4, 3, 2, 1]), (Order.PLACE, [0, 1, 2, 3, 4])])
+def test_the_order_that_has_found_more_ends_has_the_turns(favoured: Order, order: list[int]) -> None:
+    queue, _ = filled(*[(float(number), 1.0 / (number + 1)) for number in range(5)])  # the last is worth most
+    favour(queue, favoured)
+    queue._turns = FAIR_TURN - 1
+    assert drained(queue, 100.0) == order
+
+
+@pytest.mark.behaviour("B23")
+def test_what_polls_have_found_decides_the_order() -> None:
+    queue, items = filled(*[(float(number), 1.0 / (number + 1)) for number in range(60)])
+    by_place = 0
+    for turn in range(30 * FAIR_TURN):
+        taken = queue.pop(100.0)
+        assert taken is not None
+        order = queue._polled[taken]
+        by_place += order is Order.PLACE and turn >= 20 * FAIR_TURN
+        queue.heard(taken, ended=order is Order.PLACE)
+        queue.put(taken, taken.when)
+    assert by_place == 10 * (FAIR_TURN - 1)
+    assert len(items) == len(queue)
+
+
+@pytest.mark.behaviour("B15", "B23")
+def test_however_many_are_asked_to_be_seen_the_longest_due_has_its_turn() -> None:
+    queue, (_, first, _) = filled((0.0, 1.0), (1.0, math.inf), (2.0, math.inf))
+    queue.pop(10.0)  # the others are in line now
+    for number in range(100):
+        queue.put_first(Item(number))
+    taken = [queue.pop(10.0) for _ in range(FAIR_TURN)]
+    assert first in taken
+
+
+@pytest.mark.behaviour("B23")
+def test_a_poll_that_told_nothing_speaks_for_neither_order() -> None:
+    queue, items = filled(*[(0.0, 1.0)] * 20)
+    for _ in range(20):
+        taken = queue.pop(10.0)
+        assert taken is not None
+        queue.heard(taken, ended=None)
+        queue.heard(taken, ended=True)  # it is over already
+    queue.heard(Item(99), ended=True)
+    assert not any(queue._orders._polls.values())
+    assert len(items) == 20
+    assert not queue._polled
+
+
+def favour(queue: Items, order: Order) -> None:
+    """Has the polls of that order find ends, and no others."""
+    for _ in range(50):
+        for one in Order:
+            queue._orders.heard(one, ended=one is order)
 
 
 def test_the_bound_is_near_what_can_happen() -> None:

@@ -37,7 +37,7 @@ from lro_poller import (
     PollError,
     PollTimeout,
 )
-from lro_poller.engine.queue import FAIR_TURN
+from lro_poller.engine.orders import FAIR_TURN
 
 from .callers import EXPECTED, MANNER_WEIGHTS, MANNERS, Caller, await_and_cancel, await_outcome
 from .clock import SimulatedLoop
@@ -297,6 +297,7 @@ class _Fleet:
             len(runner._trackers),
             len(runner.errands.under_way),
             len(runner._queue),
+            len(runner._queue._polled),
             len(runner._deadlines),
             runner._pump.in_flight,
             len(runner._pump._workers),
