@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from .simulate import Run
 
-__all__ = ["OURS", "Row", "Standing", "compare", "summarize"]
+__all__ = ["LIMITED", "OURS", "Row", "Standing", "compare", "summarize"]
 
 OURS = "lro_poller"
+LIMITED = "one limiter"
+"""The policy of `run_limited`, which is no peer's."""
 
 _FIRST_MINUTE = 60.0
 
@@ -55,6 +57,7 @@ class Standing:
         half: The least mean lateness that there is with half of the best peer's polls, by that peer's lateness;
             infinite where half is less than the one poll that it takes to know of an end.
         beaten_by: The peers that are better in both lateness and polls.
+        to_limited: In a crowd, lateness by that of a fixed interval and one limiter; None alone, where nothing limits.
     """
 
     row: Row
@@ -65,6 +68,7 @@ class Standing:
     to_limit: float
     half: float
     beaten_by: tuple[str, ...]
+    to_limited: float | None = None
 
 
 def summarize(workload: str, mode: str, policy: str, runs: Sequence[Run]) -> Row:
@@ -91,7 +95,8 @@ def compare(rows: Sequence[Row], limit: Callable[[float], float]) -> Standing:
         limit: The least mean lateness that there is with so many polls an operation, 1 or more.
     """
     own = next(row for row in rows if row.policy == OURS)
-    peers = [row for row in rows if row.policy != OURS]
+    peers = [row for row in rows if row.policy not in (OURS, LIMITED)]
+    limited = next((row.lateness for row in rows if row.policy == LIMITED), None)
     best = min(peers, key=lambda row: row.lateness)
     least = limit(own.polls)
     return Standing(
@@ -103,4 +108,5 @@ def compare(rows: Sequence[Row], limit: Callable[[float], float]) -> Standing:
         to_limit=own.lateness / least,
         half=limit(best.polls / 2) / best.lateness if best.polls >= 2 else math.inf,
         beaten_by=tuple(row.policy for row in peers if row.lateness < own.lateness and row.polls < own.polls),
+        to_limited=None if limited is None else own.lateness / limited,
     )

@@ -114,13 +114,17 @@ def limit(phases: tuple[Distribution, ...], mean_polls: float) -> float:
     Between two schedules it is that of one or the other by the toss of a coin.
 
     Raises:
-        ValueError: it takes a poll to know of an end, so no mean is below 1.
+        ValueError: it takes a poll to know of an end, so no mean is below 1; or it is more than the grid has room for.
     """
     if not 1 <= mean_polls < math.inf:
         raise ValueError(f"mean_polls must be a number, 1 or more, not {mean_polls!r}")
     scale = max(phase.quantile(1 - _TAIL) for phase in phases)
     low, high = scale * 1e-9, scale
     many, few = _rate_all(phases, low), _rate_all(phases, high)
+    if mean_polls > many.polls:
+        raise ValueError(
+            f"no schedule of more than {many.polls:.3g} polls is known, and {mean_polls:.3g} were asked for"
+        )
     for _ in range(_BISECTIONS):
         if many.polls - few.polls < _CLOSE:
             break

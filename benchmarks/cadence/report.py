@@ -40,6 +40,8 @@ def _line(row: Row) -> str:
 def _verdict(standing: Standing, *, alone: bool) -> Iterator[str]:
     best = standing.best
     yield f"  {standing.to_best:.2f} of the lateness of the best peer, {best.policy}, {standing.polls_to_best:.2f} of its polls"
+    if standing.to_limited is not None:
+        yield f"  {standing.to_limited:.2f} of the lateness of a poll every 10 s under one limiter for all"
     if not alone and math.isfinite(standing.half):
         yield f"  {standing.half:.2f} of that lateness is the least that half of that peer's polls allow, without a quota"
     what = "the best schedule there is at as many polls" + ("" if alone else ", without a quota")

@@ -10,12 +10,12 @@ import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .figures import OURS, Row, Standing, compare, summarize
+from .figures import LIMITED, OURS, Row, Standing, compare, summarize
 from .optimum import Point, frontier, limit
 from .ours import run_alone, run_crowd
 from .peers import PEERS
 from .server import Quota
-from .simulate import Run, run_peer
+from .simulate import Run, run_limited, run_peer
 from .workloads import CROWDS, Crowd, Operation, Workload
 
 __all__ = ["ALONE", "Result", "run_workload"]
@@ -32,7 +32,7 @@ class Result:
     """A workload in one mode.
 
     Attributes:
-        rows: This library's, then the peers'.
+        rows: This library's, in a crowd that of a limiter alone, then the peers'.
         frontier: The best there is for an operation alone, from many polls to few.
     """
 
@@ -70,5 +70,6 @@ def _crowd(workload: Workload, crowd: Crowd, seed: int) -> Iterator[tuple[str, l
     drawn = [workload.crowd(crowd, one) for one in seeds]
     pairs = list(zip(drawn, seeds, strict=True))
     yield OURS, [run_crowd(workload.name, operations, Quota(), one) for operations, one in pairs]
+    yield LIMITED, [run_limited(operations, one) for operations, one in pairs]
     for peer in PEERS:
         yield peer.name, [run_peer(peer, operations, Quota(), one) for operations, one in pairs]

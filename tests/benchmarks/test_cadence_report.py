@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cadence.figures import OURS, Row, compare, summarize
+from benchmarks.cadence.figures import LIMITED, OURS, Row, compare, summarize
 from benchmarks.cadence.peers import PEERS
 from benchmarks.cadence.plot import plot_alone, plot_crowd
 from benchmarks.cadence.report import table, to_json
@@ -74,7 +74,9 @@ def test_beaten_means_in_both(lateness: float, polls: float, *, beaten: bool) ->
 def test_every_policy_meets_every_mode(results: list[Result]) -> None:
     assert [result.mode for result in results] == [ALONE, CROWD.name]
     for result in results:
-        assert [row.policy for row in result.rows] == [OURS, *(peer.name for peer in PEERS)]
+        limited = [] if result.mode == ALONE else [LIMITED]
+        assert [row.policy for row in result.rows] == [OURS, *limited, *(peer.name for peer in PEERS)]
+        assert (result.standing.to_limited is None) == (result.mode == ALONE)
 
 
 def test_the_table_has_a_line_for_each_policy_and_a_verdict(results: list[Result]) -> None:

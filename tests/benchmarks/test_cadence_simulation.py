@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
+
 import pytest
 
 from benchmarks.cadence.ours import run_alone, run_crowd
 from benchmarks.cadence.peers import Peer
 from benchmarks.cadence.server import Latency, Quota
-from benchmarks.cadence.simulate import Run, run_peer
+from benchmarks.cadence.simulate import Run, run_limited, run_peer
 from benchmarks.cadence.workloads import CROWDS, WORKLOADS, Crowd, Operation
 
 TEN = Peer("ten", 10)
@@ -95,3 +97,22 @@ def test_what_the_server_refuses_ours_is_counted_and_survived() -> None:
 
 def test_the_first_operations_of_a_run_can_be_left_out() -> None:
     assert Run([1.0, 2.0, 3.0], [4, 5, 6], [7.0]).after(2) == Run([3.0], [6], [7.0])
+
+
+def test_one_limiter_spaces_all_polls_and_polls_each_operation_now_and_then() -> None:
+    run = run_limited([Operation(0.0, 5.0), Operation(0.0, 15.0), Operation(0.0, 5.0)], "0", interval=10.0, rate=0.5)
+
+    assert run.polls == [1, 2, 1]
+    assert run.refused == []
+    assert run.lateness == pytest.approx([5.0, 7.1, 9.0], abs=0.2)  # at 10, 12 and 22, and 14 s
+
+
+def test_a_crowd_of_which_what_was_learned_holds_no_more_is_known_as_soon_as_by_one_limiter() -> None:
+    """Of the second half, which takes three times as long, the young seem to have ended; the old have."""
+    shift = next(workload for workload in WORKLOADS if workload.name == "shift")
+    operations = shift.crowd(CROWDS[1], "0")
+
+    ours, limited = run_crowd("shift", operations, Quota(), "0"), run_limited(operations, "0")
+
+    assert ours.refused == []
+    assert statistics.fmean(ours.lateness) < 1.1 * statistics.fmean(limited.lateness)

@@ -154,12 +154,13 @@ def test_the_lateness_of_a_crowd_is_what_was_measured(begins: str) -> None:
     for mode, cells in zip(("crowd of 5,000", "crowd of 500"), rows(begins), strict=True):
         result = results[CADENCE[begins], mode]
         ours, standing = next(one for one in result["rows"] if one["policy"] == "lro_poller"), result["standing"]
-        _, late, polls, peer, of_its_lateness, of_its_polls = cells
+        _, late, polls, peer, of_its_lateness, of_its_polls, of_one_limiters = cells
         wanted = {
             late.removesuffix(" s"): ours["lateness"],
             polls: ours["polls"],
             of_its_lateness: standing["to_best"],
             of_its_polls: standing["polls_to_best"],
+            of_one_limiters: standing["to_limited"],
         }
         assert not {printed: value for printed, value in wanted.items() if not says(printed, value)}
         assert (peer, ours["refused"], standing["beaten_by"]) == (standing["best"], 0, [])

@@ -44,6 +44,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self._simulated = _Selector()
         super().__init__(self._simulated)
         self._time = 1000.0
+        self._clock_resolution = 1e-6  # asyncio's own 1e-9 is less than a step of the clock after some months
         self._simulated.passes = self._pass
         self.unhandled: list[Mapping[str, Any]] = []
         self.set_exception_handler(lambda loop, context: self.unhandled.append(context))
