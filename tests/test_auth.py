@@ -438,3 +438,17 @@ async def test_a_token_that_cannot_be_had_is_told_as_that_and_counts_as_no_poll(
             await poller.submit("operations/a", deadline=1.5)
         assert caught.value.last_poll_error is not None
         assert poller.stats().polls == 0
+
+
+@pytest.mark.behaviour("B19", "B28")
+async def test_a_token_that_cannot_be_had_is_the_failure_of_one_poll_and_no_others() -> None:
+    credentials = Tokens(TransportError("down"))
+    transport = Scripted(lambda name, attempt: done())
+    async with open_scripted(transport, credentials=credentials, max_poll_failures=0) as poller:
+        futures = [poller.submit(f"operations/{number}") for number in range(20)]
+        while not credentials.refreshes:
+            await asyncio.sleep(0.01)
+        credentials.error = None
+        await poller.wait_all(futures, deadline=10)
+    failed = [future.exception() for future in futures if future.exception() is not None]
+    assert [type(error) for error in failed] == [PollError]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import logging
+import math
 from collections.abc import AsyncIterator
+from typing import Any
 
+import backoff
 import pytest
 
 from lro_poller import WORKSPACE_EVENTS, Cancelled, OperationPoller, PollTimeout
@@ -14,7 +18,7 @@ from lro_poller.testing import Emulator
 from lro_poller.wire import Reply
 
 from .conftest import make_poller
-from .scripted import Scripted, open_scripted, running
+from .scripted import Scripted, done, open_scripted, running
 
 CANCELLABLE = dataclasses.replace(WORKSPACE_EVENTS, cancellable=True)
 
@@ -120,3 +124,39 @@ async def test_a_cancellation_that_closing_gives_up_is_logged(caplog: pytest.Log
             await future
     assert [name for _, name in transport.sent] == ["operations/a"]
     assert "operations/a: the operation was not cancelled: PollerClosed" in caplog.text
+
+
+@pytest.mark.behaviour("B20")
+async def test_who_waits_hears_soon_that_it_was_cancelled() -> None:
+    def answer(name: str, attempt: int) -> Reply:
+        if name.endswith(":cancel"):
+            return Reply(200, {}, b"{}")
+        return running() if attempt == 1 else done(error={"code": 1, "message": "cancelled"})
+
+    seldom = functools.partial(backoff.constant, interval=1000)
+    async with open_scripted(Scripted(answer), backoff=seldom, service=CANCELLABLE) as poller:
+        waiting = poller.submit("operations/a")
+        await asyncio.sleep(5)
+        await poller.cancel("operations/a")
+        with pytest.raises(Cancelled):
+            await waiting
+        assert waiting.elapsed < 6
+
+
+@pytest.mark.behaviour("B12", "B21")
+@pytest.mark.parametrize("deadline", [12 - 1e-6, 12.0])
+async def test_closing_leaves_no_cancellation_behind_that_falls_due_at_the_last_moment(deadline: float) -> None:
+    async def answer(name: str, _: int) -> Any:
+        if name.endswith(":cancel"):
+            await asyncio.sleep(math.inf)
+        return running()
+
+    before = asyncio.all_tasks()
+    async with open_scripted(Scripted(answer), service=CANCELLABLE) as poller:
+        futures = [
+            poller.submit("operations/a", deadline=1, at_deadline="cancel"),
+            poller.submit("operations/b", deadline=deadline, at_deadline="cancel"),
+        ]
+        await asyncio.sleep(2)
+    assert [type(future.exception()) for future in futures] == [PollTimeout, PollTimeout]
+    assert asyncio.all_tasks() == before

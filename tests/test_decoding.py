@@ -322,6 +322,8 @@ def test_what_cannot_decode_is_refused_beforehand(decode: Any) -> None:
         (float, 0.5, "0.5"),
         (bool, True, 1),
         (frozenset, frozenset(), {"n": 1}),
+        (set, {1}, {"n": 1}),
+        (tuple, (1,), {"n": 1}),
         (Any, {"n": [1]}, None),
         (object, {"n": [1]}, None),
         (Mapping, {"n": 1}, [1]),
@@ -329,7 +331,7 @@ def test_what_cannot_decode_is_refused_beforehand(decode: Any) -> None:
     ],
 )
 def test_a_plain_type_takes_what_is_of_it_and_makes_nothing_else_into_it(decode: Any, fits: Any, does_not: Any) -> None:
-    assert decoded([*fits] if isinstance(fits, frozenset) else fits, decode) == fits
+    assert decoded([*fits] if isinstance(fits, frozenset | set | tuple) else fits, decode) == fits
     if does_not is not None:
         with pytest.raises(DecodeError, match="Expected"):
             decoded(does_not, decode)
@@ -411,3 +413,14 @@ def test_a_well_known_type_is_read_out_of_its_value(decode: Any, value: Any, mes
 
 def test_a_response_can_be_kept_as_the_bytes_it_came_as() -> None:
     assert bytes(decoded({"n": 5}, msgspec.Raw)) == b'{"n": 5}'
+
+
+class AsPlainClass:
+    """A class that no library knows, made of the JSON value."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def test_a_class_of_ones_own_is_called_with_the_json_value() -> None:
+    assert decoded({"n": 1}, AsPlainClass).value == {"n": 1}

@@ -302,11 +302,13 @@ def test_what_is_given_as_a_name_and_is_none_may_hold_a_body() -> None:
     [
         ("x" * 500, "x" * 500),
         ("\U000e0001" * 600, ("\\U000e0001" * 50)[:499] + "\u2026"),
+        ("\U000e0001" * 60, ("\\U000e0001" * 50)[:499] + "\u2026"),
         ("x" * 501, "x" * 499 + "…"),
         ("one\ntwo\r", r"one\ntwo\r"),
         ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
         ("left\u202eright\u2028", r"left\u202eright\u2028"),
         ("größer 数", "größer 数"),
+        (r"it's C:\new", r"it's C:\new"),
     ],
 )
 def test_what_a_service_says_is_shown_in_one_bounded_line_and_kept_whole(message: str, shown: str) -> None:
@@ -314,3 +316,16 @@ def test_what_a_service_says_is_shown_in_one_bounded_line_and_kept_whole(message
     assert str(error) == f"{NAME}: the poll failed: HTTP 403: PERMISSION_DENIED: {shown}"
     assert str(error).isprintable()
     assert error.message == message
+
+
+@pytest.mark.behaviour("B26")
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        (PollError(NAME, "no connection to https://example.com"), "no connection to https://example.com"),
+        (PollError(NAME, "HTTP 503", 503, Status(14, "SECRET")), "HTTP 503: UNAVAILABLE"),
+        (BackoffError(NAME, "raised SECRET"), "BackoffError"),
+    ],
+)
+def test_the_log_is_told_why_and_no_word_of_the_services(error: LroError, told: str) -> None:
+    assert errors.summary(error) == told

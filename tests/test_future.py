@@ -14,8 +14,10 @@ import pytest
 
 from lro_poller import Code, DecodeError, NotFound, OperationFuture, OperationPoller
 from lro_poller.testing import Emulator, HttpError
+from lro_poller.wire import Reply
 
 from .conftest import make_poller
+from .scripted import Scripted, done, open_scripted, running
 
 
 @pytest.mark.behaviour("B7", "B20")
@@ -252,3 +254,39 @@ async def test_of_an_operation_that_was_done_when_it_was_submitted_the_future_is
     del future
     gc.collect()
     assert heard == ["the outcome of operations/a was never retrieved"]
+
+
+@pytest.mark.behaviour("B9", "B16")
+async def test_a_poll_that_fails_or_is_refused_once_says_nothing_to_a_stream() -> None:
+    answers = [running(n=1), Reply(503, {}, b""), Reply(429, {}, b""), Reply(200, {}, b"<html>"), running(n=2), done()]
+    async with open_scripted(Scripted(lambda name, attempt: answers[attempt - 1])) as poller:
+        future = poller.submit("operations/a")
+        async with future.updates() as stream:
+            seen = [operation.metadata and operation.metadata["n"] async for operation in stream]
+        assert await future == {}
+    assert seen == [1, 2, None]
+
+
+@pytest.mark.behaviour("B2", "B19")
+async def test_a_future_without_an_outcome_says_so_and_goes_on(emulator: Emulator, poller: OperationPoller) -> None:
+    future = poller.submit(emulator.add_operation(duration=5, response={}))
+    for ask in (future.result, future.exception):
+        with pytest.raises(asyncio.InvalidStateError, match="no outcome yet"):
+            ask()
+    assert not future.done()
+    assert await future == {}
+
+
+@pytest.mark.behaviour("B19")
+def test_a_future_that_is_awaited_in_another_loop_says_so() -> None:
+    async def elsewhere(future: object) -> None:
+        await future  # type: ignore[misc]
+
+    async def run() -> None:
+        async with open_scripted(Scripted(lambda name, attempt: running())) as poller:
+            future = poller.submit("operations/a")
+            with pytest.raises(RuntimeError, match="another event loop"):
+                await asyncio.wait_for(asyncio.to_thread(asyncio.run, elsewhere(future)), 5)
+            future.cancel()
+
+    asyncio.run(run())

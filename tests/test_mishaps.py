@@ -625,3 +625,20 @@ def test_a_future_that_is_made_by_mistake_says_nothing_more() -> None:
     with pytest.raises(TypeError, match="Missing required argument"):
         OperationFuture()  # type: ignore[call-arg]
     gc.collect()
+
+
+@pytest.mark.behaviour("B16", "B28")
+def test_a_token_that_runs_out_before_its_turn_is_no_failed_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lro_poller.turns._SHORTEST_LIFE", 0.1)  # of the tokens here: that before the turn is no flaw
+
+    async def run() -> None:
+        budget, tokens = Budget(max_in_flight=1), Tokens()
+        tokens.gate.set()
+        async with one_with_a_token_waits_for_room(budget, tokens, max_poll_failures=0) as (poller, future, busy):
+            tokens.expiry = datetime.datetime(2020, 1, 1)  # noqa: DTZ001 - as google-auth has it
+            poller._runner._sender._authorizer._fresh_until = -math.inf
+            assert await busy == {}
+            assert await asyncio.wait_for(future, 5) == {}
+            assert tokens.refreshes == 2
+
+    asyncio.run(run())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 
 import pytest
@@ -173,3 +174,16 @@ def test_any_text_is_refused_or_an_origin_that_nothing_follows(endpoint: str) ->
     assert parts.hostname
     assert (parts.path, parts.query, parts.fragment, parts.username, parts.password) == ("", "", "", None, None)
     assert check_origin(origin) == origin
+
+
+@pytest.mark.parametrize("endpoint", ["example.com", "api.example.com:8443", "localhost:8901", "localhost"])
+def test_a_bare_host_is_told_what_may_have_been_meant(endpoint: str) -> None:
+    with pytest.raises(ValueError, match=rf"; did you mean 'https://{re.escape(endpoint)}'\?$"):
+        check_origin(endpoint)
+
+
+@pytest.mark.parametrize("endpoint", ["", "ftp://example.com", "nonsense", "user:password@example.com"])
+def test_what_is_no_bare_host_is_told_nothing_more(endpoint: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        check_origin(endpoint)
+    assert "did you mean" not in str(caught.value)

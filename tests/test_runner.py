@@ -246,3 +246,59 @@ async def test_an_expectation_that_comes_later_does_not_displace_what_progress_h
         told = first._tracker.forecast
         poller.submit("operations/a", expected=5)
         assert first._tracker.forecast is told
+
+
+@pytest.mark.behaviour("B7")
+async def test_who_waits_hears_soon_of_an_operation_that_somebody_submits_as_done() -> None:
+    seldom = functools.partial(backoff.constant, interval=1000)
+    async with open_scripted(
+        Scripted(lambda name, attempt: running() if attempt == 1 else done()), backoff=seldom
+    ) as poller:
+        waiting = poller.submit("operations/a")
+        await asyncio.sleep(5)
+        assert await poller.submit({"name": "operations/a", "done": True, "response": {"of": "the caller"}}) == {
+            "of": "the caller"
+        }
+        assert await waiting == {}
+        assert waiting.elapsed < 6
+
+
+@pytest.mark.behaviour("B14", "B15")
+async def test_look_now_while_the_service_asks_to_be_left_alone_is_made_as_soon_as_that_is_over() -> None:
+    first = Reply(200, {"Retry-After": "20"}, running().body)
+    transport = Scripted(lambda name, attempt: first if attempt == 1 else done())
+    async with open_scripted(transport, backoff=functools.partial(backoff.constant, interval=1000)) as poller:
+        future = poller.submit("operations/a")
+        await asyncio.sleep(5)
+        future.poll_now()
+        assert await future == {}
+        assert future.elapsed == pytest.approx(20, abs=0.5)
+
+
+@pytest.mark.behaviour("B21", "B22")
+async def test_closing_takes_no_notice_of_a_look_that_was_just_cancelled() -> None:
+    transport = Scripted(lambda name, attempt: asyncio.sleep(999, running()))
+    async with open_scripted(transport) as poller:
+        looking = asyncio.ensure_future(poller.get("operations/a"))
+        await asyncio.sleep(1)
+        looking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await looking
+    assert transport.closed
+
+
+@pytest.mark.behaviour("B24")
+async def test_a_look_that_is_over_is_not_kept() -> None:
+    async with open_scripted(Scripted(lambda name, attempt: done())) as poller:
+        for _ in range(3):
+            await poller.get("operations/a")
+        assert not poller._runner.errands.under_way  # type: ignore[union-attr]
+
+
+@pytest.mark.behaviour("B24")
+async def test_a_worker_that_has_ended_is_not_kept() -> None:
+    async with open_scripted(Scripted(lambda name, attempt: done())) as poller:
+        for _ in range(3):
+            await poller.submit("operations/a")
+            await asyncio.sleep(1)
+        assert not poller._runner._pump._workers  # type: ignore[union-attr]

@@ -57,3 +57,27 @@ async def test_a_turn_with_a_new_token_is_taken_when_it_comes_whatever_the_clock
         assert limiter.admit(began, poller)
         assert await Turns(sender, limiter, poller).take_with_a_new_token() is None
         assert loop.time() - began == pytest.approx(1.0, abs=0.2)
+
+
+@pytest.mark.behaviour("B16", "B28")
+async def test_rests_without_a_token_get_longer_until_there_is_one() -> None:
+    loop = asyncio.get_running_loop()
+    limiter, poller = Limiter(), Poller()
+    limiter.join(poller)
+    authorizer = Authorizer(AnonymousCredentials(), ORIGIN)
+    turns = Turns(
+        Sender(WORKSPACE_EVENTS, ORIGIN, Scripted(lambda name, attempt: done()), authorizer, 30.0), limiter, poller
+    )
+
+    def rest() -> float:
+        now = max(loop.time(), turns.rests_until)
+        turns.rest(now)
+        turns.rest(now)  # whoever else was told the same
+        assert not turns.are_open(now, 0)
+        assert turns.are_open(turns.rests_until, 0)
+        return turns.rests_until - now
+
+    first, second, third = (rest() for _ in range(3))
+    assert 0 < first < second < third
+    assert await turns.take_with_a_new_token() is None
+    assert rest() == pytest.approx(first)

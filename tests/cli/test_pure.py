@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lro_poller import Code, DecodeError, Operation, OperationError
+from lro_poller import Code, DecodeError, Operation, OperationError, PollError, Status
 from lro_poller.cli.exits import Exit
 from lro_poller.cli.progress import _Plain
 from lro_poller.cli.records import Record, record_of_error, record_of_operation
@@ -170,3 +170,24 @@ def test_the_record_of_an_error_says_the_name_once() -> None:
     assert (made.code, made.message) == (Code.ABORTED.name, "m")
     other = record_of_error("operations/a", DecodeError(operation, "r"), None, 1, 0.1)
     assert other.outcome == "poll_failed"
+
+
+@pytest.mark.parametrize(
+    "error, details",
+    [
+        (b'{"code":9,"details":[{"@type":"a.example/Own","n": 1.0}]}', [{"@type": "a.example/Own", "n": 1.0}]),
+        (b'{"code":9,"details":[]}', []),
+        (b'{"code":9,"details":null}', None),
+        (b'{"code":9}', None),
+    ],
+)
+def test_a_record_has_the_details_of_an_error_as_they_came(error: bytes, details: Any) -> None:
+    made = record_of_operation(reading(b'{"done":true,"error":%b}' % error), 1, 0.5)
+    assert json.loads(made.json())["details"] == details
+
+
+def test_the_record_of_a_failed_poll_has_the_status_of_its_reply() -> None:
+    error = PollError("operations/a", "HTTP 403", 403, Status(Code.PERMISSION_DENIED, "not yours"))
+    told = json.loads(record_of_error("operations/a", error, None, 1, 0.5).json())
+    assert (told["outcome"], told["code"], told["http_status"]) == ("poll_failed", "PERMISSION_DENIED", 403)
+    assert told["message"] == "the poll failed: HTTP 403: PERMISSION_DENIED: not yours"

@@ -233,6 +233,19 @@ def test_a_resumed_operation_teaches_nothing_and_goes_by_what_is_known() -> None
     assert tracker.forecast is history._kind("svc MakeMetadata")
 
 
+@pytest.mark.behaviour("B11")
+def test_resumed_operations_that_run_on_make_nobody_expect_more() -> None:
+    history, alone = History(), History()
+    learner = Learner(history, "svc")
+    for _ in range(50):
+        see(learner, tracked(learns=False), BEGAN + 5_000)
+    for one in (history, alone):
+        for _ in range(10):
+            one.add("svc", "MakeMetadata", 20.0)
+    known, expected = (one._kind("svc MakeMetadata") for one in (history, alone))
+    assert [known.next_look(age) for age in (0.0, 10.0, 30.0)] == [expected.next_look(age) for age in (0.0, 10.0, 30.0)]
+
+
 @pytest.mark.behaviour("B19")
 def test_metadata_nested_without_end_is_of_no_type() -> None:
     history = History()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import math
+import random
 import weakref
 from typing import TypeAlias
 
@@ -227,3 +228,16 @@ def test_who_has_left_is_not_kept() -> None:
     gc.collect()
     assert [ref() for ref in gone] == [None] * 3
     assert not any(told._levels)
+
+
+@pytest.mark.behaviour("B23")
+def test_those_that_are_left_when_places_are_swept_stay_in_order() -> None:
+    dice, told, there = random.Random(1), lines(), list[Item]()
+    for number in range(2_000):
+        there += joined(
+            told, 0.0, (-100 * dice.random(), 1e3 + number / 1e6)
+        )  # each a line of its own, on the lowest level
+        if len(there) > 10:
+            told.leave(there.pop(dice.randrange(len(there))))
+        if number % 50 == 0:
+            assert told.most_worth(0.0) is min(there, key=lambda item: item.seen + item.key)

@@ -244,6 +244,7 @@ def test_an_item_that_is_moved_for_ever_costs_no_memory() -> None:
         schedule.put(item, float(step))
     assert len(schedule) == 1
     assert len(gc.get_referrers(item)) - before < 100
+    assert places(schedule) < 100
 
 
 class Counting:

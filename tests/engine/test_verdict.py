@@ -439,6 +439,15 @@ def test_a_dialect_with_a_bug_surfaces_on_its_own_operation() -> None:
     assert isinstance(verdict.error.__cause__, KeyError)
 
 
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_what_stops_the_program_is_no_bug_of_a_dialect(stop: type[BaseException]) -> None:
+    def dialect(name: str, body: bytes) -> Operation:
+        raise stop
+
+    with pytest.raises(stop):
+        judged_by(SERVICE, Reply(200, {}, b"{}"), dialect)
+
+
 @pytest.mark.behaviour("B16", "B27")
 @given(
     status=st.integers(100, 599),

@@ -572,12 +572,14 @@ async def test_a_service_that_cancels_ends_an_operation_with_cancelled() -> None
         name = emulator.add_operation("operations/a/b", duration=None, metadata={"n": 1})
         ended = emulator.add_operation(response={"n": 1})
         overdue = emulator.add_operation(duration=5, response={"n": 1})
+        counted = emulator.add_operation(polls=0, response={"n": 1})
+        assert (await client.fine("GET", counted))["response"] == {"n": 1}
         assert await client.fine("POST", f"{name}:cancel", {}) == {}
         cancelled = await client.fine("GET", name)
         assert cancelled.pop("error")["code"] == Code.CANCELLED
         assert cancelled == {"name": name, "metadata": {"n": 1}, "done": True}
         await asyncio.sleep(5)
-        for late in (ended, overdue):
+        for late in (ended, overdue, counted):
             assert await client.fine("POST", f"{late}:cancel", {}) == {}
             assert (await client.fine("GET", late))["response"] == {"n": 1}
         assert await client.error("POST", "operations/unknown:cancel", {}) == (404, "NOT_FOUND")

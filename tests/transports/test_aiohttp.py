@@ -7,6 +7,7 @@ import contextlib
 import socket
 import threading
 
+import aiohttp
 import pytest
 
 from lro_poller.testing import Emulator
@@ -132,3 +133,22 @@ async def test_what_a_failure_came_through_is_not_kept_with_it() -> None:
     cause = caught.value.__cause__
     assert isinstance(cause, OSError)
     assert (cause.__traceback__, cause.__context__) == (None, None)
+
+
+@pytest.mark.behaviour("B16", "B26")
+@pytest.mark.parametrize(
+    "error, fault", [(ConnectionResetError("SECRET"), Fault.UNREACHABLE), (ValueError("SECRET"), Fault.BROKEN)]
+)
+async def test_what_aiohttp_lets_escape_is_a_failed_poll(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, fault: Fault
+) -> None:
+    async def request(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(aiohttp.ClientSession, "request", request)
+    async with contextlib.aclosing(AiohttpTransport("https://example.com")) as transport:
+        with pytest.raises(NoReply) as caught:
+            await transport.send("GET", "/v1/a", {})
+    assert caught.value.fault is fault
+    assert caught.value.reason.endswith(f": {type(error).__name__}")
+    assert caught.value.__cause__ is (error if isinstance(error, OSError) else None)

@@ -12,6 +12,7 @@ import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from unittest.mock import Mock
 
 import backoff
 import pytest
@@ -20,6 +21,7 @@ from h2.settings import SettingCodes
 
 from lro_poller import PollTimeout
 from lro_poller.transports.http2 import Http2Transport
+from lro_poller.transports.http2_connection import Connection, _Request
 from lro_poller.wire import MAX_BODY, Fault, NoReply, Reply
 
 from ..conftest import make_poller
@@ -595,7 +597,9 @@ async def test_bodies_are_decoded_within_bounds(serve: Serve) -> None:
         "gzip": gzip.compress(b'{"done": true}'),
         "deflate": zlib.compress(b'{"done": true}'),
         "br": b"whatever",
-        "x-gzip": gzip.compress(b"{}")[:-5],
+        "Deflate": b"whatever",
+        "x-gzip": gzip.compress(b"{}"),
+        "X-Gzip": gzip.compress(b"{}")[:-5],
         "GZIP": gzip.compress(bytes(MAX_BODY + 1)),
         "identity": bytes(MAX_BODY),
     }
@@ -616,7 +620,9 @@ async def test_bodies_are_decoded_within_bounds(serve: Serve) -> None:
         "gzip": b'{"done": true}',
         "deflate": b'{"done": true}',
         "br": Fault.BROKEN,
-        "x-gzip": Fault.BROKEN,
+        "Deflate": Fault.BROKEN,
+        "x-gzip": b"{}",
+        "X-Gzip": Fault.BROKEN,
         "GZIP": Fault.TOO_LARGE,
         "identity": bytes(MAX_BODY),
     }
@@ -666,6 +672,7 @@ async def test_what_cannot_be_a_field_is_not_sent_and_not_quoted(serve: Serve, p
     "origin, why",
     [
         ("http://127.0.0.1:80", "over TLS"),
+        ("http://example.com", "over TLS"),
         ("127.0.0.1", "must be an origin"),
         ("https://", "must be an origin"),
         ("https://:443", "must be an origin"),
@@ -675,3 +682,22 @@ def test_http2_is_spoken_over_tls_alone(origin: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         Http2Transport(origin)
     assert repr(Http2Transport("https://example.com")) == "<Http2Transport to https://example.com>"
+
+
+@pytest.mark.behaviour("B26")
+async def test_no_repr_of_a_request_holds_what_was_sent() -> None:
+    assert "SECRET" not in repr(_Request(b"SECRET", True, asyncio.get_running_loop().create_future()))
+
+
+@pytest.mark.behaviour("B19")
+async def test_a_reply_that_comes_after_leaving_is_nobodys() -> None:
+    connection = Connection("https://example.com")
+    transport = Mock(asyncio.Transport, **{"is_closing.return_value": False, "get_write_buffer_size.return_value": 0})
+    connection.connection_made(transport)
+    connection.data_received(SETTINGS)
+    asking = asyncio.create_task(connection.exchange(b"", safe=True))
+    await asyncio.sleep(0)
+    connection.leave()
+    connection.data_received(b"\x00\x00\x01\x01\x05\x00\x00\x00\x01\x88")  # status 200, and the end of the stream
+    with pytest.raises(NoReply, match="is closed"):
+        await asking

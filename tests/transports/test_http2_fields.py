@@ -68,3 +68,9 @@ def test_what_was_read_does_not_show_what_a_server_put_into_it() -> None:
 def test_a_block_that_cannot_be_decoded_is_said_so(block: bytes) -> None:
     with pytest.raises(ValueError, match="cannot be decoded"):
         FieldsReader().read(block)
+
+
+@pytest.mark.parametrize("length", [126, 127, 128, 254, 255, 256, 127 + (1 << 14) - 1, 127 + (1 << 14)])
+def test_a_length_at_which_another_byte_is_needed_is_written_as_it_is_read(length: int) -> None:
+    """RFC 7541, section 5.1: such as of a token of 255 characters."""
+    assert list(hpack.Decoder().decode(encode_fields([("a", "v" * length)]), raw=True)) == [(b"a", b"v" * length)]

@@ -212,6 +212,7 @@ def test_a_fault_of_the_framing_ends_the_connection(data: bytes) -> None:
     assert session.unsent.endswith(frame(GOAWAY, 0, 0, struct.pack(">II", 0, 1)))  # PROTOCOL_ERROR
     said = bytes(session.unsent)
     session.leave()
+    session.cancel(1)
     assert session.unsent == said
     assert session.receive(frame(HEADERS, END_HEADERS | END_STREAM, 1, OK)) == []
 
@@ -298,6 +299,9 @@ MALFORMED = {
     "a name in capitals": OK + b"\x10\x01A\x01b",
     "no name": OK + b"\x10\x00\x01b",
     "a field of a connection": OK + literal(("connection", "close")),
+    "a field of a proxy's connection": OK + literal(("proxy-connection", "close")),
+    "a time of a connection": OK + literal(("keep-alive", "timeout=5")),
+    "another protocol": OK + literal(("upgrade", "h2c")),
     "a coding of a connection": OK + literal(("transfer-encoding", "chunked")),
     "a line break": OK + literal(("a", "b\r\nc: d")),
     "a NUL": OK + literal(("a", "b\0")),
