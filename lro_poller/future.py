@@ -275,9 +275,7 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
     # What the runner says.
 
     def _finish(self, operation: Operation, now: float) -> None:
-        """The operation is done."""
-        if self.done():
-            return  # the decoder of another one who waited for it has cancelled this
+        """The operation is done. Should the decoder of another one who waited for it have cancelled this, it stays so."""
         if operation.error is not None:
             self._fail(OperationError.of(operation), now)
             return

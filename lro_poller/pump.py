@@ -54,14 +54,13 @@ class Owner(Protocol):
 class _Worker:
     """A task that polls one operation after another."""
 
-    __slots__ = ("answer", "began", "cut", "resume", "task", "tracker")
+    __slots__ = ("answer", "began", "resume", "task", "tracker")
 
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
         self.tracker: Tracker | None = None
         self.began = math.inf  # when its poll was sent; not before there is a token for it, and a turn
         self.answer: Answer | Exception | None = None  # what its poll brought, until that is dealt with
-        self.cut = False  # whether its poll was told to stop
         self.resume: asyncio.Future[None] | None = None  # done when it may go on, with what `tracker` says, or end
 
 
@@ -137,8 +136,7 @@ class Pump:
         worker = self._in_flight.get(tracker)
         if worker is not None and self._poll_over(worker, tracker):
             assert worker.task is not None
-            worker.cut = True
-            worker.task.cancel()
+            worker.task.cancel()  # it ends by that; whoever is due meanwhile gets another
             if not self._just_cut:
                 self._just_cut = True
                 self._loop.call_soon(self._have_heard, context=self._context)
@@ -267,7 +265,7 @@ class Pump:
                 self._limiter.finish(self)
             return False
         tracker.on(_START)
-        worker.tracker, worker.cut = tracker, False
+        worker.tracker = tracker
         self._in_flight[tracker] = worker
         if ready:
             self._begin(worker, tracker, now)
@@ -342,12 +340,8 @@ class Pump:
     async def _work(self, worker: _Worker) -> None:
         worker.task = asyncio.current_task()  # for one that starts eagerly, before whoever made it has the task
         while (tracker := worker.tracker) is not None:
-            try:
-                fault = await self._fetch_token(worker, tracker) if self._token_poll is tracker else None
-                worker.answer = await self._sender.ask(tracker) if fault is None else fault
-            except asyncio.CancelledError:
-                if not _was_cut(worker):
-                    raise
+            fault = await self._fetch_token(worker, tracker) if self._token_poll is tracker else None
+            worker.answer = await self._sender.ask(tracker) if fault is None else fault
             worker.resume = self._loop.create_future()
             if not self._arrived:
                 self._loop.call_soon(self.deal, _DEALT_AT_ONCE, context=self._context)
@@ -363,10 +357,3 @@ class Pump:
             self._begin(worker, tracker, self._loop.time())
             self.arm()
         return fault
-
-
-def _was_cut(worker: _Worker) -> bool:
-    """Whether it was its poll that was cancelled, and nothing more; whoever cut it has seen to the rest."""
-    assert worker.task is not None
-    cut, worker.cut = worker.cut and worker.task.uncancel() == 0, False
-    return cut

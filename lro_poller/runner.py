@@ -204,7 +204,7 @@ class Runner:
 
     async def aclose(self) -> None:
         """Ends every future that is pending, every worker, and every connection; who asks again waits for the first."""
-        if self._closer is not None and self._closer is asyncio.current_task():
+        if self._closer is asyncio.current_task():
             return  # code of the caller's that closing runs
         async with self._closing:
             if self.closed:

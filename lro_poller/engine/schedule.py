@@ -120,7 +120,7 @@ class Schedule(Generic[T]):
         """The items that are due at `now`. Reads all that may be: for statistics, not for polling."""
         near = (item for _, _, item in self._near)
         far = (item for tick in self._ticks if tick <= _tick(now) for item in self._items(tick))
-        return {item for item in itertools.chain(near, far) if self._when(item) <= now and self._when(item) < math.inf}
+        return {item for item in itertools.chain(near, far) if self._when(item) <= now}
 
     def _put_far(self, item: T, tick: int) -> None:
         there = self._far.get(tick)

@@ -126,7 +126,7 @@ class AiohttpTransport:
             response = await session.request(method, self._url(path), headers=headers, data=body, allow_redirects=False)
             try:
                 content = response.content
-                read = content.read_nowait() if content.is_eof() else await content.readany()
+                read = content.read_nowait()  # mostly it is here already, and else it is nothing
                 if len(read) > limit or not content.at_eof():
                     read = await self._read_on(content, read, limit)
                 return Reply(response.status, response.headers, read)

@@ -218,7 +218,7 @@ class Http2Transport:
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
         addresses = await look_up(self._host, self._port)
-        sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS, interleave=1)
+        sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS)
         transport, connection = await loop.create_connection(
             functools.partial(Connection, self._origin),
             sock=sock,

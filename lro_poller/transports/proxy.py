@@ -24,7 +24,7 @@ def proxy_of_environment(origin: URL) -> URL | None:
     """
     proxies = getproxies_environment()
     told = proxies.get("https") or proxies.get("all")
-    names = {origin.host, origin.raw_host, origin.host_subcomponent}  # as people write it, in ASCII, in brackets
+    names = {origin.host, origin.host_subcomponent}  # as people write it, in ASCII, in brackets
     if not told or origin.scheme != "https" or any(proxy_bypass(f"{name}:{origin.port}") for name in names):
         return None
     try:
