@@ -1,7 +1,7 @@
 """Many operations that are polled now and then: how late polls start, and what each costs.
 
-Every operation is polled once a period, at a time of its own; the period is such that
-together they make `RATE` polls a second. `python -m benchmarks.parked CONTENDER ORIGIN
+Every operation is polled once a period, at a time of its own, however long the last poll took; the period is such
+that together they make `RATE` polls a second. `python -m benchmarks.parked CONTENDER ORIGIN
 PENDING RATE SECONDS` prints the figures as JSON. A poll is late by the time from when it
 was due to when its request was handed to the transport.
 """
@@ -79,16 +79,17 @@ async def open_poller(log: _Log, origin: str) -> AsyncIterator[Callable[[str], o
         """In place of a wait generator of `backoff`'s kind."""
 
         path: str = ""
+        due: float = 0.0
 
         def __next__(self) -> float:
             return 0.0
 
         def send(self, operation: Operation) -> float:
             now = log.loop.time()
-            due = now + log.period if self.path else log.first()
+            self.due = max(self.due + log.period, now) if self.path else log.first()
             self.path = f"/v1beta/{operation.name}"
-            log.due[self.path] = due
-            return max(due - now, 0.0)
+            log.due[self.path] = self.due
+            return max(self.due - now, 0.0)
 
     reading = json.loads(BODY)
     async with OperationPoller(
@@ -117,7 +118,7 @@ async def open_coroutines(log: _Log, origin: str) -> AsyncIterator[Callable[[str
                 log.started(due)
                 async with session.get(f"{origin}/v1beta/{name}") as response:
                     assert not json.loads(await response.read())["done"]
-                due = log.loop.time() + log.period
+                due = max(due + log.period, log.loop.time())
 
         tasks: list[asyncio.Task[None]] = []
         yield lambda name: tasks.append(log.loop.create_task(wait(name)))
