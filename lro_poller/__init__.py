@@ -1,4 +1,4 @@
-"""Waits for Google's long-running operations from asyncio: many at once, within one budget of polls."""
+"""Wait for Google's long-running operations from asyncio: many at once, within one polling budget."""
 
 from __future__ import annotations
 

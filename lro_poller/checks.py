@@ -95,7 +95,7 @@ def check_text(what: str, value: str) -> str:
         ValueError: it has half a surrogate pair in it, as of a file's name that is no UTF-8.
     """
     if not isinstance(value, str):
-        raise TypeError(f"{what} must be a text, not {value!r}")
+        raise TypeError(f"{what} must be a str, not {value!r}")
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -34,7 +34,7 @@ class Completions:
             future.remove_done_callback(self._put)
 
     def __iter__(self) -> NoReturn:
-        raise TypeError("what is completed comes by 'async for future in …'")
+        raise TypeError("use 'async for', not 'for': 'async for future in …'")
 
     def __aiter__(self) -> Completions:
         return self

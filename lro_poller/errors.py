@@ -81,7 +81,7 @@ class InvalidOperationName(LroError, ValueError):
 
     def __str__(self) -> str:
         text = "what was given" if self.name is None else repr(self.name)
-        return f"{text if len(text) <= 100 else text[:97] + '...'} is no operation's name: {self.reason}"
+        return f"{text if len(text) <= 100 else text[:97] + '...'} is not an operation's name: {self.reason}"
 
 
 class CredentialsError(LroError):

@@ -96,7 +96,7 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
         Raises:
             TypeError: always.
         """
-        raise TypeError(f"cannot copy or pickle {self!r}: its loop resolves it alone; `token` resumes a wait elsewhere")
+        raise TypeError(f"cannot copy or pickle {self!r}: its loop resolves it alone; OperationPoller.resume takes its `token` elsewhere")
 
     __copy__ = __reduce__
 
@@ -107,7 +107,7 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
 
     @property
     def name(self) -> str:
-        """The operation."""
+        """The operation's name."""
         return self._tracker.name
 
     @property
@@ -263,7 +263,7 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
     # What only operations have.
 
     def poll_now(self) -> None:
-        """Has the next poll made at once, within the rate limit: something said that the operation has moved."""
+        """Makes the next poll as soon as the rate and Retry-After allow: an event says that the operation has moved."""
         if not self.done():
             self._check_loop()
             self._host.wake(self._tracker)
@@ -395,10 +395,10 @@ def _call(callback: Callable[..., object], future: OperationFuture[Any]) -> None
 
 
 class Updates:
-    """A stream of an operation's readings: what is known first, then each that differs in its metadata, to the last.
+    """The states of an operation, one after the other: the one that is known, then each whose metadata differs.
 
-    A reader that is slow sees the newest, never a backlog. The stream ends when the future
-    has its outcome, which `await future` tells.
+    A slow reader sees the newest, never a backlog, and everybody the last. The stream ends when the future has an
+    outcome, which `await future` gives.
     """
 
     __slots__ = ("_entered", "_fresh", "_future", "_last", "_over", "_waiter")
@@ -416,7 +416,7 @@ class Updates:
 
     async def __aenter__(self) -> Self:
         if self._entered:
-            raise RuntimeError("a stream of updates is entered once; open another")
+            raise RuntimeError("a stream of updates is entered once; call future.updates() again")
         future = self._future
         check_loop(future._host.loop, future)
         self._entered = True
@@ -448,7 +448,7 @@ class Updates:
             if self._over:
                 raise StopAsyncIteration
             if self._waiter is not None:
-                raise RuntimeError("one task reads a stream of updates at a time; open another for another reader")
+                raise RuntimeError("one task reads a stream of updates at a time; call future.updates() for each reader")
             self._waiter = self._future._host.loop.create_future()
             try:
                 await self._waiter

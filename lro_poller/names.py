@@ -70,7 +70,7 @@ class NamePattern:
 
     def _fault(self, name: object) -> str | None:
         if not isinstance(name, str):
-            return f"it must be a text, not {type(name).__name__}"
+            return f"it must be a str, not {type(name).__name__}"
         return _fault_of_text(name) or (None if self._matches.fullmatch(name) else f"it does not match {self.template}")
 
 

@@ -25,30 +25,33 @@ _USER = re.compile(r"//.*@")
 """What stands before a host may be a password."""
 
 
-def check_origin(endpoint: str, *, allow_http: bool = False) -> str:
+def check_origin(endpoint: str, *, allow_http: bool = False, what: str = "endpoint") -> str:
     """Returns the origin that `endpoint` names, written as RFC 6454 does: no trailing slash, no default port.
+
+    Args:
+        what: What it is called in messages.
 
     Raises:
         ValueError: it is no origin, or plain HTTP to another machine; the message names it.
     """
     if not isinstance(endpoint, str):
-        raise TypeError(f"endpoint must be a text such as 'http://127.0.0.1:8901', not {endpoint!r}")
+        raise TypeError(f"{what} must be a str such as 'http://127.0.0.1:8901', not {endpoint!r}")
     shown = repr(_USER.sub("//…@", endpoint))
     try:
         parts = urllib.parse.urlsplit(endpoint)
         port = parts.port
     except ValueError as error:
-        raise ValueError(f"endpoint {shown}: {error}") from None
+        raise ValueError(f"{what} {shown}: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         meant = f"; did you mean 'https://{endpoint}'?" if _BARE_HOST.fullmatch(endpoint) else ""
-        raise ValueError(f"endpoint {shown} must be an origin such as 'https://example.com:443'{meant}")
+        raise ValueError(f"{what} {shown} must be an origin such as 'https://example.com:443'{meant}")
     if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError(f"endpoint {shown} must be an origin: scheme, host and port, nothing else")
+        raise ValueError(f"{what} {shown} must be an origin: scheme, host and port, nothing else")
     if not parts.netloc.isprintable() or not _HOST.fullmatch(parts.netloc):
-        raise ValueError(f"endpoint {shown} has no valid host")
+        raise ValueError(f"{what} {shown} has no valid host")
     if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname):
         raise ValueError(
-            f"endpoint {shown} is plain HTTP to another machine, where a token could be read on the way; "
+            f"{what} {shown} is plain HTTP to another machine, where a token could be read on the way; "
             "use https, or pass allow_http=True if you mean it"
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

@@ -87,19 +87,19 @@ class OperationPoller:
             None lets the durations of earlier operations decide.
         deadline: Seconds to wait for each operation; None for as long as it takes.
         poll_timeout: Seconds that one poll may take.
-        max_in_flight: How many polls may be under way at once; 32 unless given.
+        max_in_flight: How many polls may be in flight at once; 32 unless given.
         max_rate: How many polls may start a second. None for 95% of the service's known quota,
-            and for no limit at another endpoint than its own; `math.inf` for no limit. That quota is the
-            project's: with credentials of one user, who may be allowed less (100 reads a minute by Workspace
-            Events), say so here, or let 429s find it out. A rate is there to be used: with one, operations are
-            looked at two to three times as often as without, and the worthiest first when it is short.
-        budget: A `Budget` that several pollers of one event loop share, in place of the two before: of the
-            service's quota it knows what it was made with.
-        history: What is known of how long operations take, and where it is learned; a new one unless given.
-        progress: As of `submit`, for every operation.
+            and for no limit at an endpoint other than its own; `math.inf` for no limit. That quota is the
+            project's. One user may be allowed less (100 reads a minute with Workspace Events): set it here,
+            or let 429s find it. With a rate, operations are polled two to three times as often as without,
+            and those whose polls are worth most first when it is short.
+        budget: A `Budget` shared by pollers of one event loop, instead of the two before. It knows the limits it was
+            made with, and not the service's quota.
+        history: The durations learned so far, to which this poller adds; a new one unless given.
+        progress: As in `submit`, for every operation.
         max_poll_failures: How many polls of one operation may fail in a row before the wait fails
-            with `PollError`; None for any number. Failures that waiting cannot mend are final anyway.
-        cancel_grace: Seconds to wait on for the outcome of an operation that was cancelled at its deadline.
+            with `PollError`; None for any number. Failures that trying again cannot mend end a wait anyway.
+        cancel_grace: Seconds to go on waiting for the outcome of an operation that was cancelled at its deadline.
         allow_http: Whether a plain-HTTP endpoint may be on another machine.
         random: The source of jitter, uniform in [0, 1).
 
@@ -142,7 +142,7 @@ class OperationPoller:
             None if max_poll_failures is None else check_whole("max_poll_failures", max_poll_failures, 0)
         )
         if budget is not None and not (max_in_flight is None and max_rate is None):
-            raise ValueError("max_in_flight and max_rate are the budget's own where a budget is given")
+            raise ValueError("give either a budget, or max_in_flight and max_rate: a budget has its own")
         if budget is None:
             budget = Budget(
                 MAX_IN_FLIGHT if max_in_flight is None else max_in_flight,
@@ -193,7 +193,7 @@ class OperationPoller:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            raise RuntimeError("OperationPoller needs asyncio; this is another event loop") from None
+            raise RuntimeError("OperationPoller needs a running event loop of asyncio") from None
         check_home(self._transport, getattr(self._transport, "home", None))
         # What only an open poller needs is loaded here, google.auth with it: importing stays cheap.
         from .auth import Authorizer
@@ -221,7 +221,7 @@ class OperationPoller:
 
     def _check_new(self) -> None:
         if self._runner is not None:
-            raise RuntimeError(f"{self!r} was entered before; make a new one")
+            raise RuntimeError(f"{self!r} was entered before; make another")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -262,31 +262,31 @@ class OperationPoller:
         Args:
             operation: A name such as `"operations/abc"`; an Operation as a dict or a protobuf
                 message; or an object with `.name` or `.operation.name`, as Google's clients
-                return. One that is done already costs no poll; one that was seen running is
+                return. One that is given as done costs no poll; one that is given as running is
                 first polled after a wait.
             deadline: Seconds to wait; None for the poller's own, `math.inf` for as long as it takes.
-            backoff: As of the poller, for this operation. While several wait for one operation its polls
-                are shared, and the first backoff that is given decides, the poller's own included; so does
-                the first of `kind`, `expected` and `progress`. What a later caller gives counts from the
-                next poll on, and a kind only until the operation was seen running.
+            backoff: As in the poller, for this operation. Callers who wait for one operation share its
+                polls, and the first backoff that any of them gave applies, the poller's own included; so does
+                the first `kind`, `expected` and `progress`. What a later caller is the first to give applies
+                from the next poll on, and a kind only if the operation was not seen running yet.
             at_deadline: What becomes of an operation that is not done in time: `"leave"` leaves it
-                alone; `"cancel"` asks the service to cancel it; `"cancel_and_wait"` does, and waits on for
-                its outcome, `cancel_grace` seconds at most. For services that have operations.cancel.
+                alone; `"cancel"` asks the service to cancel it; `"cancel_and_wait"` also waits for its
+                outcome, `cancel_grace` seconds at most. Both need a service with operations.cancel.
             decode: What to make of the response: a type that msgspec reads (Struct, dataclass,
                 TypedDict), a pydantic model, dataclass or TypeAdapter, a protobuf message class, or any callable,
                 which is given the JSON value. None for the JSON value itself. Where a service gives no
                 response at all there is nothing to decode, and the value is None.
-            kind: Operations of one kind take equally long, and are learned from together. None goes by
+            kind: A name for operations that take equally long, and are learned from together. None goes by
                 the type of the metadata.
-            expected: Seconds that it will take, where you know better than what was seen of its kind.
+            expected: Seconds that you expect it to take, where you know better than what was seen of its kind.
             progress: A function that reads from a running `Operation` how far it has come: the share that
                 is done, from 0 to 1, or the time that is left as a `timedelta`, or when it will end as a
-                `datetime` with a time zone, or None. What it says is a hint: an operation is looked at
-                now and then all the same, and one that raises said nothing.
+                `datetime` with a time zone, or None. It is a hint: the operation is still polled now
+                and then. A function that raises has said nothing.
 
         Raises:
             InvalidOperationName: before anything is sent; the message says what is wrong.
-            ValueError: the deadline, a dict that is no Operation, or a service that cannot cancel.
+            ValueError: the deadline is not above 0, a dict is not an Operation, or the service cannot cancel.
             RuntimeError: the poller is not open.
         """
         runner = self._running()
@@ -310,12 +310,12 @@ class OperationPoller:
     def resume(self, token: str, *, decode: Decode[T], **options: Unpack[WaitOptions]) -> OperationFuture[T]: ...
 
     def resume(self, token: str, *, decode: Any = None, **options: Unpack[WaitOptions]) -> OperationFuture[Any]:
-        """Goes on waiting where another poller stopped: its backoff stands where it stood.
+        """Continues a wait that another poller began, with its backoff where it had come to.
 
         Args:
             token: From a `PollTimeout`, a `PollerClosed` or `OperationFuture.token`.
-            decode: As of `submit`.
-            options: As of `submit`; a deadline counts from now.
+            decode: As in `submit`.
+            options: As in `submit`; a deadline counts from now.
 
         Raises:
             ValueError: it is no token, or of another service or endpoint.
@@ -341,9 +341,9 @@ class OperationPoller:
         return await self._running().errands.poll(read_submission(self._service.names, operation).name)
 
     async def cancel(self, operation: Submittable) -> None:
-        """Asks the service to cancel an operation. Waiting for it goes on, and ends as the service says.
+        """Asks the service to cancel an operation. Waits for it go on, and end as the service says.
 
-        That may be `Cancelled`, or a success: the operation may have been too far gone (AIP-151).
+        That may be `Cancelled`, or success if it was too late to cancel (AIP-151).
 
         Args:
             operation: As in `submit`; its name is all that counts.
@@ -380,16 +380,16 @@ class OperationPoller:
         decode: Any = None,
         **options: Unpack[WaitOptions],
     ) -> list[OperationFuture[Any]]:
-        """Waits for all of them, whatever becomes of each; returns their futures, done, in the order given.
+        """Waits until all of them have ended, however they end; returns their futures in the order given.
 
         Every name is checked before the first is polled. `future.exception()` tells failures
-        from successes and `future.result()` gives the response. When this call is cancelled,
-        what it submitted is abandoned; futures that were passed in are not.
+        from successes and `future.result()` gives the response. If this call is cancelled,
+        the waits that it began are cancelled; futures that were passed in are not.
 
         Args:
-            operations: As of `submit`, or futures, which keep what they were submitted with.
-            decode: As of `submit`.
-            options: As of `submit`.
+            operations: As in `submit`, or futures, which keep what they were submitted with.
+            decode: As in `submit`.
+            options: As in `submit`.
 
         Raises:
             InvalidOperationName, ValueError, RuntimeError: as `submit`.
@@ -428,12 +428,12 @@ class OperationPoller:
     ) -> AsyncIterator[OperationFuture[Any]]:
         """Yields the futures of the operations, each when it is done: `async for future in …`.
 
-        What is not done when the loop is left goes on being polled.
+        Operations that have not ended when you leave the loop are still polled.
 
         Args:
-            operations: As of `submit`, or futures, which keep what they were submitted with.
-            decode: As of `submit`.
-            options: As of `submit`.
+            operations: As in `submit`, or futures, which keep what they were submitted with.
+            decode: As in `submit`.
+            options: As in `submit`.
 
         Raises:
             InvalidOperationName, ValueError, RuntimeError: as `submit`.
@@ -441,11 +441,11 @@ class OperationPoller:
         return Completions(self._submit_all(operations, self._make_terms(decode=decode, **options))[0])
 
     async def drain(self) -> None:
-        """Waits until nothing is pending any more, and raises no outcome.
+        """Waits until nothing is pending, and raises none of the outcomes.
 
-        What is submitted meanwhile is waited for too, also by a task that awaited the last of them itself. One that
-        awaited it through `asyncio.gather` or `wait_for` hears of it a turn or two of the loop later, which may be
-        too late.
+        Operations that are submitted meanwhile are waited for too, even by a task right after it awaited the last one
+        itself. A task that awaited it through `asyncio.gather` or `wait_for` goes on a turn or two of the loop later,
+        which may be too late.
         """
         runner = self._running()
         while futures := runner.pending():
@@ -477,7 +477,7 @@ class OperationPoller:
         return futures, own
 
     def stats(self) -> Stats:
-        """How polling goes, in figures. Cheap, apart from one pass over what is due.
+        """How polling goes, in figures. Cheap, but for one pass over what is due.
 
         Raises:
             RuntimeError: the poller is not open.
@@ -487,7 +487,7 @@ class OperationPoller:
     def _make_terms(self, **options: Any) -> Terms:
         """Checks what a caller asks of one wait."""
         for option in options.keys() - _OPTIONS:
-            raise TypeError(f"there is no option {option!r} here; there are {', '.join(sorted(_OPTIONS))}")
+            raise TypeError(f"there is no option {option!r}; the options are {', '.join(sorted(_OPTIONS))}")
         terms = make_terms(self._terms, **options)
         if terms.at_deadline != "leave":
             self._check_cancellable()

@@ -333,7 +333,7 @@ class Runner:
     def _draw(self) -> float:
         drawn = self._random()
         if not isinstance(drawn, (int, float)) or not 0 <= drawn <= 1:
-            raise ValueError("the source of randomness gave no number from 0 to 1")
+            raise ValueError("random() must return a number from 0 to 1")
         return drawn
 
     def _survive(self, tracker: Tracker, error: BaseException, now: float) -> None:

@@ -85,7 +85,7 @@ Poller: Any = OperationPoller
         (lambda: Aiohttp("https://host", ssl_context="ca.pem"), TypeError, "ssl_context must be a SSLContext"),
         (lambda: Aiohttp("https://host", proxy_from_environment="http://p"), TypeError, "must be a bool"),
         (lambda: Http2("https://host", ssl_context=True), TypeError, "ssl_context must be a SSLContext"),
-        (lambda: Batch(CARRIER, 5), TypeError, "batch_path must be a text"),
+        (lambda: Batch(CARRIER, 5), TypeError, "batch_path must be a str"),
         (lambda: Batch(CARRIER, "batch"), ValueError, "batch_path must begin with '/'"),
         (lambda: Batch(CARRIER, "/batch", max_wait="x"), ValueError, "max_wait must be a number of seconds"),
         (lambda: Batch(CARRIER, "/batch", max_wait=2), ValueError, "max_wait must be a number of seconds fr"),
@@ -129,7 +129,7 @@ async def test_an_option_that_is_none_is_told_the_options(poller: OperationPolle
         functools.partial(poller.resume, token),
     ]
     for call in calls:
-        with pytest.raises(TypeError, match=r"no option 'timeout' here; there are at_deadline, backoff, deadline, dec"):
+        with pytest.raises(TypeError, match=r"no option 'timeout'; the options are at_deadline, backoff, deadline, dec"):
             await call(timeout=5)
 
 

@@ -226,8 +226,8 @@ def test_the_facts_compared_above_are_there() -> None:
             f"{NAME}: the operation succeeded, but its response could not be decoded: ValidationError",
         ),
         (BackoffError(NAME, "gave nan"), f"{NAME}: its backoff generator gave nan"),
-        (InvalidOperationName("a?b", "it contains '?'"), "'a?b' is no operation's name: it contains '?'"),
-        (InvalidOperationName(None, "it must be a text"), "what was given is no operation's name: it must be a text"),
+        (InvalidOperationName("a?b", "it contains '?'"), "'a?b' is not an operation's name: it contains '?'"),
+        (InvalidOperationName(None, "it must be a str"), "what was given is not an operation's name: it must be a str"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, LroError) else "",
 )
@@ -286,13 +286,13 @@ def test_the_repr_of_a_failed_poll_holds_nothing_of_the_details() -> None:
 
 def test_a_long_name_is_cut_in_the_text_and_kept_in_the_error() -> None:
     error = InvalidOperationName("x" * 5_000, "it is too long")
-    assert str(error) == "'" + "x" * 96 + "... is no operation's name: it is too long"
+    assert str(error) == "'" + "x" * 96 + "... is not an operation's name: it is too long"
     assert error.name == "x" * 5_000
 
 
 @pytest.mark.behaviour("B26")
 def test_what_is_given_as_a_name_and_is_none_may_hold_a_body() -> None:
-    error = InvalidOperationName({"name": NAME, "response": "SECRET"}, "it must be a text, not dict")
+    error = InvalidOperationName({"name": NAME, "response": "SECRET"}, "it must be a str, not dict")
     assert leaks(error, "SECRET") == []
 
 

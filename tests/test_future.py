@@ -233,7 +233,7 @@ async def test_an_operation_that_nobody_watches_any_more_is_not_shown(poller: Op
 async def test_a_future_is_not_copied_because_nobody_would_resolve_the_copy(
     poller: OperationPoller, duplicate: Any
 ) -> None:
-    with pytest.raises(TypeError, match=r"cannot copy or pickle .*`token` resumes a wait elsewhere"):
+    with pytest.raises(TypeError, match=r"cannot copy or pickle .*OperationPoller.resume takes its `token` elsewhere"):
         duplicate(poller.submit("operations/a"))
 
 

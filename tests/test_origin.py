@@ -136,7 +136,7 @@ def test_a_password_in_an_endpoint_is_not_told(endpoint: str) -> None:
 
 @pytest.mark.parametrize("endpoint", [None, 5, b"https://example.com", urllib.parse.urlsplit("https://example.com")])
 def test_what_is_no_text_is_a_type_error(endpoint: object) -> None:
-    with pytest.raises(TypeError, match="endpoint must be a text"):
+    with pytest.raises(TypeError, match="endpoint must be a str"):
         check_origin(endpoint)  # type: ignore[arg-type]
 
 

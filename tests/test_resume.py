@@ -119,7 +119,7 @@ def test_a_token_without_a_version_is_refused() -> None:
     ],
 )
 def test_a_token_of_another_service_or_origin_is_refused_and_both_are_named(changes: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"^the token is of ") as caught:
+    with pytest.raises(ValueError, match=r"^the token is for ") as caught:
         Token.read(written(**changes), SERVICE, ORIGIN)
     for named in (SERVICE, ORIGIN, *changes.values()):
         assert named in str(caught.value)

@@ -100,7 +100,7 @@ def test_what_is_expected_is_finite() -> None:
 
 @pytest.mark.parametrize("kind", [5, b"k", ["k"], True])
 def test_a_kind_is_a_text(kind: Any) -> None:
-    with pytest.raises(TypeError, match="kind must be a text"):
+    with pytest.raises(TypeError, match="kind must be a str"):
         made(kind=kind)
 
 

@@ -34,7 +34,7 @@ def parse_duration(text: str) -> float:
     """As `parse_seconds`, or 0."""
     seconds = _span(text)
     if not seconds >= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 0, 500ms, 2s or 1m")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time; write 0, 500ms, 2s or 1m")
     return seconds
 
 
@@ -56,7 +56,7 @@ def parse_service(text: str) -> Service:
 def parse_count(text: str) -> int:
     """A whole number, 1 or more."""
     if not re.fullmatch(r"[1-9]\d{0,8}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 999999999")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 999999999")
     return int(text)
 
 

@@ -116,7 +116,7 @@ class Limiter:
     """What a budget goes by: who may start a poll, and when.
 
     Attributes:
-        max_in_flight: As of the budget, as the next.
+        max_in_flight: The budget's, as the next.
         max_rate: Polls a second.
         in_flight: How many polls have taken a turn that is not given back.
         throttled_polls: How many polls were answered with 429.
@@ -196,7 +196,7 @@ class Limiter:
             RuntimeError: pollers of another event loop do: what one leaves another could not be told.
         """
         if any(other.home is not who.home and not other.is_over() for other in self._claimants):
-            raise RuntimeError("the budget is that of an open poller in another event loop; each loop needs its own")
+            raise RuntimeError("the budget is in use by an open poller in another event loop; each loop needs its own")
         self._claimants[who] = None
 
     def forget(self, who: Claimant) -> None:

@@ -136,7 +136,7 @@ def next_alarm(tracker: Tracker, now: float, leads: Sequence[float]) -> float:
     when a deadline passes.
 
     Args:
-        leads: As of `latest_start`.
+        leads: As in `latest_start`.
     """
     first = tracker.first_deadline()
     if first == math.inf:
@@ -154,7 +154,7 @@ def needs_last_poll(tracker: Tracker, now: float, lead: float, share: float = 0.
     failed does not, and is made again after a while.
 
     Args:
-        lead: As of `latest_start`.
+        lead: As in `latest_start`.
         share: So much of a wait is just before too.
     """
     if tracker.state is not _PARKED:

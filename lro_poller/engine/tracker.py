@@ -283,7 +283,7 @@ class Errand(Tracker, gc=False, eq=False):
     """A single poll: a request that is made once, in its turn, for one listener."""
 
     def hear(self, verdict: Verdict, now: float, max_failures: int | None = None) -> Effect:
-        """As of `Tracker.hear`; that the operation still runs is an answer too, and so is that the poll failed."""
+        """As in `Tracker.hear`; that the operation still runs is an answer too, and so is that the poll failed."""
         return super().hear(Ended(verdict.operation) if isinstance(verdict, Running) else verdict, now, 0)
 
 

@@ -101,10 +101,8 @@ class Service:
         for part, form in _FORMS.items():
             if not form.fullmatch(value := getattr(self, part)):
                 raise ValueError(f"{part} of a Service must be a word, such as 'run' or 'v2', not {value!r}")
-        try:
-            object.__setattr__(self, "origin", check_origin(self.origin, allow_http=True))  # as it is written mostly
-        except ValueError as error:
-            raise ValueError(f"origin of a Service: {error}") from None
+        origin = check_origin(self.origin, allow_http=True, what="origin of a Service")
+        object.__setattr__(self, "origin", origin)  # as it is written mostly
 
     @property
     def id(self) -> str:

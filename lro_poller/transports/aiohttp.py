@@ -95,7 +95,7 @@ class AiohttpTransport:
     def __init__(
         self, origin: str, *, ssl_context: ssl.SSLContext | None = None, proxy_from_environment: bool = False
     ) -> None:
-        self._origin = origin = check_origin(origin, allow_http=True)
+        self._origin = origin = check_origin(origin, allow_http=True, what="origin")
         if ssl_context is not None:
             check_part("ssl_context", ssl_context, ssl.SSLContext)
         check_part("proxy_from_environment", proxy_from_environment, bool)

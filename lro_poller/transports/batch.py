@@ -46,7 +46,7 @@ class Carrier(Protocol):
     """A transport that can also send a body, as `AiohttpTransport` can."""
 
     library: str
-    """As of `Transport`."""
+    """As in `Transport`."""
 
     @property
     def origin(self) -> str:
@@ -60,7 +60,7 @@ class Carrier(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """As of `Transport`."""
+        """As in `Transport`."""
 
 
 def _check_carrier(transport: object) -> None:

@@ -63,7 +63,7 @@ class Http2Transport:
     def __init__(self, origin: str, *, ssl_context: ssl.SSLContext | None = None) -> None:
         if ssl_context is not None:
             check_part("ssl_context", ssl_context, ssl.SSLContext)
-        parts = urlsplit(check_origin(origin, allow_http=True))
+        parts = urlsplit(check_origin(origin, allow_http=True, what="origin"))
         assert parts.hostname is not None  # it is an origin
         if parts.scheme != "https":
             raise ValueError(f"HTTP/2 is spoken over TLS, to an origin such as 'https://example.com', not {origin!r}")

@@ -57,7 +57,7 @@ class Fields(Mapping[str, str]):
         return found
 
     def get(self, name: str, default: Any = None) -> Any:
-        """As of any mapping, and without an exception on the way."""
+        """As in any mapping, and without an exception on the way."""
         found = self._find(b"\n%b:" % name.lower().encode())
         return default if found is None else found
 

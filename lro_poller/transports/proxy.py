@@ -32,5 +32,5 @@ def proxy_of_environment(origin: URL) -> URL | None:
     except ValueError:
         proxy = URL()
     if proxy.scheme not in ("http", "https") or not proxy.host:
-        raise ValueError("HTTPS_PROXY, or ALL_PROXY, is to be the URL of a proxy, such as http://proxy.example:3128")
+        raise ValueError("HTTPS_PROXY, or ALL_PROXY, must be the URL of a proxy, such as http://proxy.example:3128")
     return proxy

@@ -72,7 +72,7 @@ def test_get_in_text(served: Emulator, script: dict[str, Any] | None, status: in
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["wait", "../etc", "--anonymous"], "is no operation's name"),
+        (["wait", "../etc", "--anonymous"], "is not an operation's name"),
         (["wait", "subscriptions/a", "--anonymous"], "a name looks like operations/abc"),
         (["get", "https://example.com/v1/operations/a", "--anonymous"], "it is a URL; give the name alone"),
         (["wait", "operations/a", "--anonymous", "--endpoint", "http://example.com"], "plain HTTP to another machine"),

@@ -36,8 +36,8 @@ def test_repeated_names_blank_lines_and_the_marks_of_windows(served: Emulator) -
     [
         (["-"], "", "no names came on standard input"),
         (["-", "operations/a", "-"], "operations/b", "'-' stands more than once"),
-        (["-"], "operations/a\n-\n", "'-' is no operation's name"),
-        (["-"], "operations/a\nb\nc\n", "'c' is no operation's name"),
+        (["-"], "operations/a\n-\n", "'-' is not an operation's name"),
+        (["-"], "operations/a\nb\nc\n", "'c' is not an operation's name"),
         (["-"], "wrong\n" * 15, "and 5 more wrong names\n"),
         (["-"], "wrong\n" * 11, "and 1 more wrong name\n"),
     ],
