@@ -103,7 +103,9 @@ def _learned(pending: int, dice: random.Random) -> Step:
     def step(now: float) -> float:
         while (operation := queue.pop(now)) is None:
             now = queue.next_time(now)
-        if operation.ends <= now:
+        ended = operation.ends <= now
+        queue.heard(operation, ended=ended)
+        if ended:
             kind.end(operation, now)
             operation.start(now, 0.0, dice)
             kind.follow(operation)

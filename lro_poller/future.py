@@ -96,7 +96,9 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
         Raises:
             TypeError: always.
         """
-        raise TypeError(f"cannot copy or pickle {self!r}: its loop resolves it alone; OperationPoller.resume takes its `token` elsewhere")
+        raise TypeError(
+            f"cannot copy or pickle {self!r}: its loop resolves it alone; OperationPoller.resume takes its `token` elsewhere"
+        )
 
     __copy__ = __reduce__
 
@@ -448,7 +450,9 @@ class Updates:
             if self._over:
                 raise StopAsyncIteration
             if self._waiter is not None:
-                raise RuntimeError("one task reads a stream of updates at a time; call future.updates() for each reader")
+                raise RuntimeError(
+                    "one task reads a stream of updates at a time; call future.updates() for each reader"
+                )
             self._waiter = self._future._host.loop.create_future()
             try:
                 await self._waiter

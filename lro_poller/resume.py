@@ -51,7 +51,9 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             hint = "" if text.lstrip().startswith("{") else "; an operation's name is for submit()"
             raise ValueError(f"not a token of this version of lro-poller: {error}{hint}") from None
         if (token.service, token.origin) != (service, origin):
-            raise ValueError(f"the token is for {token.service} at {token.origin}, and this poller for {service} at {origin}")
+            raise ValueError(
+                f"the token is for {token.service} at {token.origin}, and this poller for {service} at {origin}"
+            )
         if not 0 <= token.sightings < 2**31 or not 0 <= token.age < 2**31:
             raise ValueError("not a token of this version of lro-poller: sightings or age out of range")
         return token

@@ -129,7 +129,9 @@ async def test_an_option_that_is_none_is_told_the_options(poller: OperationPolle
         functools.partial(poller.resume, token),
     ]
     for call in calls:
-        with pytest.raises(TypeError, match=r"no option 'timeout'; the options are at_deadline, backoff, deadline, dec"):
+        with pytest.raises(
+            TypeError, match=r"no option 'timeout'; the options are at_deadline, backoff, deadline, dec"
+        ):
             await call(timeout=5)
 
 

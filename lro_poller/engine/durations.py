@@ -56,6 +56,7 @@ _QUARTER = 2 * statistics.NormalDist().inv_cdf(0.625)  # deviations that a quart
 _MOST_SMOOTHED = 12.0  # bins, a factor of two to either side; more would take longer and tell nothing
 _FRESH = 0.1
 _NEGLIGIBLE = 1e-9
+_MEANS = 3  # running means in a row, which together are nearly a normal distribution
 
 _BINS = len(AGES) - 1
 
@@ -225,7 +226,7 @@ def _sharpened(masses: Sequence[float], intervals: Counter[Interval]) -> list[fl
         steps[first] += weight
         steps[last] -= weight
     count = intervals.total()
-    return [max(mass * factor / count, 0.0) for mass, factor in zip(masses, itertools.accumulate(steps), strict=False)]
+    return [mass * factor / count for mass, factor in zip(masses, itertools.accumulate(steps), strict=False)]
 
 
 def _bandwidth(masses: Sequence[float], count: int) -> float:
@@ -248,14 +249,25 @@ def _bandwidth(masses: Sequence[float], count: int) -> float:
 
 
 def _smoothed(masses: Sequence[float], bandwidth: float) -> list[float]:
-    """The masses, each spread over the bins beside it by a normal distribution."""
-    reach = math.ceil(2.5 * bandwidth)
-    kernel = [math.exp(-((step / max(bandwidth, 0.1)) ** 2) / 2) for step in range(-reach, reach + 1)]
-    whole = sum(kernel)
-    kernel = [part / whole for part in kernel]
-    width, margin = len(kernel), [0.0] * (2 * reach)
-    padded = [*margin, *masses, *margin]
-    smooth = [sum(map(operator.mul, kernel, padded[place : place + width])) for place in range(_BINS + 2 * reach)]
+    """The masses, each spread over the bins beside it, nearly by a normal distribution: by running means in a row.
+
+    They cost the same however wide they are, and a plan is made while others wait.
+    """
+    widths = _running_means(bandwidth)
+    reach = sum(width // 2 for width in widths)
+    margin = [0.0] * (2 * reach)
+    smooth = [*margin, *masses, *margin]
+    for width in widths:
+        sums = list(itertools.accumulate(smooth, initial=0.0))
+        smooth = [(after - before) / width for before, after in zip(sums, sums[width:], strict=False)]
     smooth[reach] += sum(smooth[:reach])
     smooth[reach + _BINS - 1] += sum(smooth[reach + _BINS :])
-    return smooth[reach : reach + _BINS]
+    return [max(mass, 0.0) for mass in smooth[reach : reach + _BINS]]  # differences may be rounded below
+
+
+def _running_means(bandwidth: float) -> list[int]:
+    """The widths, odd numbers, of three means that together have that deviation: the variance of one is (w² - 1) / 12."""
+    squares = 12 * bandwidth**2 + _MEANS
+    narrow = (int(math.sqrt(squares / _MEANS)) - 1) // 2 * 2 + 1
+    wider = round((squares - _MEANS * narrow**2) / (4 * narrow + 4))  # so many have to be the next odd number
+    return [narrow] * (_MEANS - wider) + [narrow + 2] * wider

@@ -88,7 +88,9 @@ def check_transport(transport: Transport | None, origin: str, *, allow_http: boo
     if transport is None:
         return None
     if isinstance(transport, type) or not isinstance(transport, Transport):
-        raise TypeError(f"transport must have library, send and aclose, see lro_poller.transports.Transport, not {transport!r}")
+        raise TypeError(
+            f"transport must have library, send and aclose, see lro_poller.transports.Transport, not {transport!r}"
+        )
     where = getattr(transport, "origin", None)
     if where is not None and (goes_to := check_origin(where, allow_http=allow_http)) != origin:
         raise ValueError(
