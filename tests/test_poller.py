@@ -350,7 +350,7 @@ async def test_a_token_of_another_service_is_refused(emulator: Emulator, open_po
     poller = await open_poller()
     other = await open_poller(service="workspaceevents:v1")
     token = poller.submit(emulator.add_operation()).token
-    with pytest.raises(ValueError, match="is of workspaceevents:v1beta"):
+    with pytest.raises(ValueError, match="is for workspaceevents:v1beta"):
         other.resume(token)
     for nonsense in ("", "operations/abc", '{"lro_poller":2}', token.replace("name", "nam")):
         with pytest.raises(ValueError, match="not a token"):

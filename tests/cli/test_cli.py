@@ -94,7 +94,7 @@ def test_get_in_text(served: Emulator, script: dict[str, Any] | None, status: in
         (["wait", "operations/a operations/b", "--anonymous"], "it looks like several; write one a line"),
         (["emulate", "--port", "99999"], "there is no port 99999"),
         (["emulate", "--error-rate", "nan"], "no number between 0 and 1"),
-        (["demo", "--operations", "0"], "no whole number from 1 to 999999999"),
+        (["demo", "--operations", "0"], "not a whole number from 1 to 999999999"),
         (["operations/a"], "lro-poller wait operations/a"),
         ([], "COMMAND"),
     ],
