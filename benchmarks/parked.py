@@ -86,7 +86,7 @@ async def open_poller(log: _Log, origin: str) -> AsyncIterator[Callable[[str], o
 
         def send(self, operation: Operation) -> float:
             now = log.loop.time()
-            self.due = max(self.due + log.period, now) if self.path else log.first()
+            self.due = self.due + log.period if self.path else log.first()
             self.path = f"/v1beta/{operation.name}"
             log.due[self.path] = self.due
             return max(self.due - now, 0.0)
@@ -118,7 +118,7 @@ async def open_coroutines(log: _Log, origin: str) -> AsyncIterator[Callable[[str
                 log.started(due)
                 async with session.get(f"{origin}/v1beta/{name}") as response:
                     assert not json.loads(await response.read())["done"]
-                due = max(due + log.period, log.loop.time())
+                due += log.period
 
         tasks: list[asyncio.Task[None]] = []
         yield lambda name: tasks.append(log.loop.create_task(wait(name)))

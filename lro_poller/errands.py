@@ -84,13 +84,13 @@ class Errands:
             await asyncio.wait(self._unattended.values())
 
     async def _run(self, errand: Errand) -> Operation:
-        listener = _Once(self._loop)
-        errand.join(listener)
+        waiter = _Once(self._loop)
+        errand.join(waiter)
         self.under_way.add(errand)
         self._queue.put_first(errand)
         self._pump.arm()
         try:
-            return await listener.answer
+            return await waiter.answer
         finally:
             self.under_way.discard(errand)
             self._stop(errand)

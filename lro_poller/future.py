@@ -67,7 +67,6 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
     code, `PollError`, `PollTimeout`, `DecodeError`, `BackoffError`, `PollerClosed`, or
     `asyncio.CancelledError` after `cancel()`. Any number of tasks may await it, any number
     of times. Not safe to use from another thread than its loop's.
-
     """
 
     _tracker: Tracker

@@ -331,14 +331,17 @@ class OperationPoller:
         """Polls an operation once, in its turn within the rate limit, and returns it, done or not.
 
         Args:
-            operation: As in `submit`; its name is all that counts.
+            operation: As in `submit`; what else is known of it than its name counts for nothing.
 
         Raises:
             PollError: the poll failed. It is not repeated, except once after a 401.
-            InvalidOperationName: nothing was sent.
+            InvalidOperationName, ValueError, TypeError: as `submit`; nothing was sent.
+            RuntimeError: the poller is not open.
             PollerClosed: the poller was closed first.
         """
-        return await self._running().errands.poll(read_submission(self._service.names, operation).name)
+        self._running()
+        name = read_submission(self._service.names, operation).name  # code of the caller's, which may close the poller
+        return await self._running().errands.poll(name)
 
     async def cancel(self, operation: Submittable) -> None:
         """Asks the service to cancel an operation. Waits for it go on, and end as the service says.
@@ -346,17 +349,19 @@ class OperationPoller:
         That may be `Cancelled`, or success if it was too late to cancel (AIP-151).
 
         Args:
-            operation: As in `submit`; its name is all that counts.
+            operation: As in `submit`; what else is known of it than its name counts for nothing.
 
         Raises:
             ValueError: the service has no operations.cancel, as Workspace Events has not.
             PollError: the request failed. It is not repeated, except once after a 401.
-            InvalidOperationName: nothing was sent.
+            InvalidOperationName, ValueError, TypeError: as `submit`; nothing was sent.
+            RuntimeError: the poller is not open.
             PollerClosed: the poller was closed first.
         """
-        runner = self._running()
+        self._running()
         self._check_cancellable()
-        await runner.errands.cancel(read_submission(self._service.names, operation).name)
+        name = read_submission(self._service.names, operation).name
+        await self._running().errands.cancel(name)
 
     @overload
     async def wait_all(

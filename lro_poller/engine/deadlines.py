@@ -69,7 +69,7 @@ class Deadlines:
         self._schedule.remove(tracker)
 
     def next_time(self, now: float) -> float:
-        """When something is to be done; as of `Schedule.next_time`."""
+        """When something is to be done; as in `Schedule.next_time`."""
         return self._schedule.next_time(now)
 
     def ring(self, now: float) -> None:

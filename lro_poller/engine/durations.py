@@ -52,7 +52,8 @@ _LEAST_LIKELIHOOD = 1e-4  # one operation that nobody would have believed is no 
 _ROUNDS = 4
 _ROUGHNESS = 1.5  # bins, 9%, by which each round smooths: or ends pile up at one place of a wide interval
 _SILVERMAN = 1.2  # his 1.06 and some more: of a rough estimate the shortest stretch is too short
-_QUARTER = 2 * statistics.NormalDist().inv_cdf(0.625)  # deviations that a quarter of a normal distribution lies in
+_BY_CHANCE = 7.0  # durations that may lie together by chance
+_NORMAL = statistics.NormalDist()
 _MOST_SMOOTHED = 12.0  # bins, a factor of two to either side; more would take longer and tell nothing
 _FRESH = 0.1
 _NEGLIGIBLE = 1e-9
@@ -232,20 +233,23 @@ def _sharpened(masses: Sequence[float], intervals: Counter[Interval]) -> list[fl
 def _bandwidth(masses: Sequence[float], count: int) -> float:
     """How far to smooth, in bins, by Silverman's rule of thumb, for the narrowest of the peaks that there may be.
 
-    Their spread is told by the shortest stretch that holds a quarter of all. The deviation of all, or their
-    quartiles, would tell how far peaks are apart, and so each would be smoothed away.
+    Their spread is told by the shortest stretch that holds a quarter of all; of few, among whom a quarter is two or
+    three that lie together by chance, up to a half. The deviation of all, or their quartiles, would tell how far
+    peaks are apart, and so each would be smoothed away.
     """
     gone = list(itertools.accumulate(masses, initial=0.0))
-    quarter = gone[-1] / 4
+    share = min(0.25 + _BY_CHANCE / count, 0.5)
+    wanted = gone[-1] * share
     shortest, last = float(_BINS), 0
     for first in range(_BINS):
-        while last < _BINS and gone[last] - gone[first] < quarter:
+        while last < _BINS and gone[last] - gone[first] < wanted:
             last += 1
         held = gone[last] - gone[first]
-        if held < quarter:
+        if held < wanted:
             break
-        shortest = min(shortest, (last - first) * quarter / held)
-    return min(_SILVERMAN * shortest / _QUARTER * math.pow(count, -0.2), _MOST_SMOOTHED)
+        shortest = min(shortest, (last - first) * wanted / held)
+    deviations = 2 * _NORMAL.inv_cdf(0.5 + share / 2)  # that this share of a normal distribution lies in
+    return min(_SILVERMAN * shortest / deviations * math.pow(count, -0.2), _MOST_SMOOTHED)
 
 
 def _smoothed(masses: Sequence[float], bandwidth: float) -> list[float]:

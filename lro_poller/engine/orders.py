@@ -15,10 +15,10 @@ import math
 __all__ = ["FAIR_TURN", "Order", "Orders"]
 
 FAIR_TURN = 8
-"""Of so many turns in a row each of the two orders has one at the least."""
+"""Of so many turns in a row each of the two orders has one at the least, or who goes before all others."""
 
 _REMEMBERED = 800  # polls; then what was counted so far counts half
-_CLEAR = 2.0  # standard errors by which the place in line has to find more: else it is by chance
+_CLEAR = 3.0  # standard errors by which the place in line has to find more: asked so often, two are had by chance
 
 
 class Order(enum.Enum):

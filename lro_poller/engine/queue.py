@@ -125,7 +125,8 @@ class Queue(Generic[T, K]):
         else:
             order = self._orders.of(self._turns)
             item = self._lines.most_worth(now) if order is _WORTH else next(iter(self._due))
-            self._polled[item] = order
+            if item.line is not None:  # who goes before all others was chosen by neither
+                self._polled[item] = order
         self._forget(item)
         return item
 

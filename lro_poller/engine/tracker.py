@@ -280,7 +280,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
 
 
 class Errand(Tracker, gc=False, eq=False):
-    """A single poll: a request that is made once, in its turn, for one listener."""
+    """A single poll: a request that is made once, in its turn, for one waiter."""
 
     def hear(self, verdict: Verdict, now: float, max_failures: int | None = None) -> Effect:
         """As in `Tracker.hear`; that the operation still runs is an answer too, and so is that the poll failed."""

@@ -224,7 +224,7 @@ class Emulator:
         metadata: Json | Sequence[Json] | None = None,
         faults: Sequence[Fault | None] = (),
     ) -> str:
-        """Adds an operation that nothing was requested by; returns its name. The rest is as of `Script`.
+        """Adds an operation that nothing was requested by; returns its name. The rest is as in `Script`.
 
         Raises:
             InvalidOperationName: no poller of the service could ask for it.

@@ -1,4 +1,4 @@
-"""When something is done about deadlines: the last look before each, and its end."""
+"""When something is done about deadlines: the last poll before each, and its end."""
 
 from __future__ import annotations
 

@@ -248,3 +248,15 @@ def test_one_peak_is_as_wide_as_it_is(sigma: float) -> None:
     survival = seen_by_looks(log_normal(100.0, sigma, 800), every=1.1).survival()
     width = math.log(quantile(survival, 0.84) / quantile(survival, 0.16)) / 2
     assert sigma * 0.8 < width < sigma * 1.15 + 0.06
+
+
+def test_a_few_that_lie_together_by_chance_are_no_peak() -> None:
+    """Of ten some two or three always do; survival by them would be a staircase."""
+
+    def highest_step(seed: int) -> float:
+        learned = Durations()
+        for duration in log_normal(60.0, 1.2, 10, seed):
+            learned.add(duration, duration)
+        return max(before - after for before, after in itertools.pairwise(learned.survival()))
+
+    assert sum(map(highest_step, range(8))) / 8 < 0.028

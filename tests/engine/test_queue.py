@@ -239,6 +239,19 @@ def test_a_poll_that_told_nothing_speaks_for_neither_order() -> None:
     assert not queue._polled
 
 
+@pytest.mark.behaviour("B15", "B23")
+def test_who_goes_before_all_others_speaks_for_neither_order() -> None:
+    queue, _ = filled()
+    urgent = [Item(number) for number in range(3 * FAIR_TURN)]
+    for item in urgent:
+        queue.put_first(item)
+    for _ in urgent:
+        taken = queue.pop(10.0)
+        assert taken is not None
+        queue.heard(taken, ended=True)
+    assert not any(queue._orders._polls.values())
+
+
 def favour(queue: Items, order: Order) -> None:
     """Has the polls of that order find ends, and no others."""
     for _ in range(50):
