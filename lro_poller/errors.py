@@ -316,16 +316,7 @@ class PollTimeout(_Unfinished, TimeoutError):
 
 
 class PollerClosed(_Unfinished):
-    """The poller was closed while this operation was pending.
-
-    Attributes:
-        name: The operation's name.
-        operation: The operation as last read; None where no poll succeeded.
-        polls: How many polls were made.
-        elapsed: Seconds since it was submitted.
-        last_poll_error: Why the last poll failed; None where it did not.
-        token: What `OperationPoller.resume` takes to continue the wait, in this process or another.
-    """
+    """The poller was closed while this operation was pending. Its attributes are those of `PollTimeout`."""
 
     def __str__(self) -> str:
         return f"{self.name}: the poller was closed {self._tail()}"

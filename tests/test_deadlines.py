@@ -173,7 +173,7 @@ async def test_looking_now_waits_for_what_the_service_asked_for() -> None:
         return done() if attempt == 2 else Reply(200, {"Retry-After": "100"}, running().body)
 
     transport = Scripted(answer)
-    async with open_scripted(transport) as poller:
+    async with open_scripted(transport, backoff=RARELY) as poller:
         future = poller.submit(A)
         for _ in range(50):
             await asyncio.sleep(1)

@@ -324,8 +324,8 @@ async def test_what_a_caller_may_print_says_which_it_is(poller: OperationPoller)
     async with stream:
         assert repr(stream) == "<Updates of operations/abc, open>"
     assert repr(stream) == "<Updates of operations/abc, over>"
-    origin = "https://workspaceevents.googleapis.com"
-    assert repr(lro_poller.WORKSPACE_EVENTS) == f"Service(name='workspaceevents', version='v1beta', origin='{origin}')"
+    shown = "<Service workspaceevents:v1beta at https://workspaceevents.googleapis.com>"
+    assert repr(lro_poller.WORKSPACE_EVENTS) == shown
 
 
 def test_a_budget_shows_its_limits_and_how_it_stands_and_nothing_else() -> None:

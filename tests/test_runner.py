@@ -263,18 +263,6 @@ async def test_who_waits_hears_soon_of_an_operation_that_somebody_submits_as_don
         assert waiting.elapsed < 6
 
 
-@pytest.mark.behaviour("B14", "B15")
-async def test_look_now_while_the_service_asks_to_be_left_alone_is_made_as_soon_as_that_is_over() -> None:
-    first = Reply(200, {"Retry-After": "20"}, running().body)
-    transport = Scripted(lambda name, attempt: first if attempt == 1 else done())
-    async with open_scripted(transport, backoff=functools.partial(backoff.constant, interval=1000)) as poller:
-        future = poller.submit("operations/a")
-        await asyncio.sleep(5)
-        future.poll_now()
-        assert await future == {}
-        assert future.elapsed == pytest.approx(20, abs=0.5)
-
-
 @pytest.mark.behaviour("B21", "B22")
 async def test_closing_takes_no_notice_of_a_look_that_was_just_cancelled() -> None:
     transport = Scripted(lambda name, attempt: asyncio.sleep(999, running()))

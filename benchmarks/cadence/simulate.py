@@ -12,11 +12,19 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from lro_poller import WORKSPACE_EVENTS
+from lro_poller.poller import QUOTA_SHARE
+
 from .peers import Peer
 from .server import Latency, Quota
 from .workloads import Operation
 
 __all__ = ["Run", "run_limited", "run_peer"]
+
+
+_QUOTA = WORKSPACE_EVENTS.quota
+assert _QUOTA is not None
+_RATE = QUOTA_SHARE * _QUOTA.polls / _QUOTA.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ def run_peer(peer: Peer, operations: Sequence[Operation], quota: Quota | None, s
     return run
 
 
-def run_limited(operations: Sequence[Operation], seed: str, *, interval: float = 10.0, rate: float = 9.5) -> Run:
+def run_limited(operations: Sequence[Operation], seed: str, *, interval: float = 10.0, rate: float = _RATE) -> Run:
     """What no library has and anybody could write: a fixed interval, and one limiter for all, first due first polled.
 
     Args:

@@ -185,8 +185,8 @@ def wait_by(forecast: Forecast, age: float, random: float, *, granted: bool = Fa
     looks stand close together, each has its moment. Seldom it is spread far: looks that always come at
     the same age would never tell when ends happen.
 
-    But for that it is not put off by more than the age, or a minute. What always took an hour may fail within seconds, and who
-    has seen none of that expects none.
+    But for that it is not put off by more than the age, or a minute. What always took an hour may fail within
+    seconds, and who has seen none of that expects none.
     """
     look = min(forecast.next_look(age, granted=granted), age + max(age, _LONGEST_UNSEEN))
     room = min(look - age, forecast.next_look(look, granted=granted) - look)

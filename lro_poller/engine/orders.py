@@ -21,11 +21,11 @@ _REMEMBERED = 800  # polls; then what was counted so far counts half
 _CLEAR = 3.0  # standard errors by which the place in line has to find more: asked so often, two are had by chance
 
 
-class Order(enum.Enum):
+class Order(enum.IntEnum):
     """What decides who has a turn, of those that are due."""
 
-    WORTH = "what a poll is worth"
-    PLACE = "the place in line"
+    WORTH = 0  # what a poll is worth
+    PLACE = 1  # the place in line
 
 
 _WORTH, _PLACE = Order.WORTH, Order.PLACE  # before Python 3.12 naming a member runs a function of enum's
@@ -37,8 +37,8 @@ class Orders:
     __slots__ = ("_ends", "_favoured", "_polls")
 
     def __init__(self) -> None:
-        self._polls = {_WORTH: 0.0, _PLACE: 0.0}
-        self._ends = {_WORTH: 0.0, _PLACE: 0.0}
+        self._polls = [0.0, 0.0]  # by order, as the next
+        self._ends = [0.0, 0.0]
         self._favoured = _WORTH
 
     def of(self, turn: int) -> Order:
@@ -53,16 +53,15 @@ class Orders:
         """A poll that had its turn in that order found an operation that has ended, or runs."""
         self._polls[order] += 1
         self._ends[order] += ended
-        if self._polls[_WORTH] + self._polls[_PLACE] >= _REMEMBERED:
-            for counts in (self._polls, self._ends):
-                for each in counts:
-                    counts[each] /= 2
+        if sum(self._polls) >= _REMEMBERED:
+            self._polls = [count / 2 for count in self._polls]
+            self._ends = [count / 2 for count in self._ends]
 
     def _place_finds_more(self) -> bool:
         """Whether its share is greater by more than chance would have it: the test of two proportions."""
-        polls, ends = self._polls, self._ends
-        if not polls[_PLACE] or not polls[_WORTH]:
+        (by_worth, by_place), (ends_by_worth, ends_by_place) = self._polls, self._ends
+        if not by_worth or not by_place:
             return False
-        share = (ends[_WORTH] + ends[_PLACE]) / (polls[_WORTH] + polls[_PLACE])
-        error = math.sqrt(share * (1 - share) * (1 / polls[_WORTH] + 1 / polls[_PLACE]))
-        return ends[_PLACE] / polls[_PLACE] > ends[_WORTH] / polls[_WORTH] + _CLEAR * error
+        share = (ends_by_worth + ends_by_place) / (by_worth + by_place)
+        error = math.sqrt(share * (1 - share) * (1 / by_worth + 1 / by_place))
+        return ends_by_place / by_place > ends_by_worth / by_worth + _CLEAR * error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from ..checks import check_finite, check_function, check_path, check_text, check_wait, check_whole
@@ -49,7 +49,7 @@ _KINDS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Service:
     """One version of one API that has operations.
 
@@ -71,14 +71,14 @@ class Service:
     name: str
     version: str
     origin: str
-    names: NamePattern = field(default=NamePattern("operations/**"), repr=False)
+    names: NamePattern = NamePattern("operations/**")
     _: KW_ONLY
-    scopes: tuple[str, ...] = field(default=("https://www.googleapis.com/auth/cloud-platform",), repr=False)
-    quota: Quota | None = field(default=None, repr=False)
-    cancellable: bool = field(default=False, repr=False)
-    not_found_grace: float = field(default=0.0, repr=False)
-    dialect: Dialect = field(default=Operation.from_json, repr=False)
-    batch_path: str | None = field(default=None, repr=False)
+    scopes: tuple[str, ...] = ("https://www.googleapis.com/auth/cloud-platform",)
+    quota: Quota | None = None
+    cancellable: bool = False
+    not_found_grace: float = 0.0
+    dialect: Dialect = Operation.from_json
+    batch_path: str | None = None
 
     def __post_init__(self) -> None:
         """A part of a wrong kind would be taken for a fault of the first poll.
@@ -103,6 +103,10 @@ class Service:
                 raise ValueError(f"{part} of a Service must be a word, such as 'run' or 'v2', not {value!r}")
         origin = check_origin(self.origin, allow_http=True, what="origin of a Service")
         object.__setattr__(self, "origin", origin)  # as it is written mostly
+
+    def __repr__(self) -> str:
+        """Which it is: a score of scopes would hide it."""
+        return f"<Service {self.id} at {self.origin}>"
 
     @property
     def id(self) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from benchmarks.harness import Figures, median, ratio
+from benchmarks.report import RESULTS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -58,7 +60,7 @@ COSTS: dict[str, Targets] = {
 
 
 def kept(benchmark: str) -> Any:
-    return json.loads((ROOT / "benchmarks" / "results" / f"{benchmark}.json").read_text())
+    return json.loads((RESULTS / f"{benchmark}.json").read_text())
 
 
 def rows(begins: str) -> list[list[str]]:
@@ -96,7 +98,7 @@ def test_a_figure_is_what_was_measured_and_its_target_reached_where_it_says_so(b
 
 
 def test_every_target_of_a_benchmark_stands_in_the_table() -> None:
-    files = [path.stem for path in (ROOT / "benchmarks" / "results").glob("*.json")]
+    files = [path.stem for path in RESULTS.glob("*.json")]
     set_targets = {(name, one["what"]) for name in files for one in kept(name).get("targets", ())}
     assert set_targets == {target for targets in COSTS.values() for target in targets}
 
@@ -105,12 +107,8 @@ def test_what_stands_beside_the_targets_was_measured_too() -> None:
     late, memory = kept("lateness")["figures"], kept("memory")["figures"]
     growth, throughput = kept("growth")["figures"], kept("throughput")["figures"]
 
-    def middle(rounds: list[dict[str, float]], figure: str) -> float:
-        return statistics.median(one[figure] for one in rounds)
-
-    def against(rounds: dict[str, list[dict[str, float]]]) -> float:
-        pairs = zip(rounds["lro_poller"], rounds["aiohttp"], strict=True)
-        return statistics.median(ours["polls_per_second"] / theirs["polls_per_second"] for ours, theirs in pairs)
+    def against(rounds: dict[str, list[Figures]]) -> float:
+        return ratio(rounds["lro_poller"], rounds["aiohttp"], "polls_per_second")
 
     busy, quarter = row("how late polls start, p99, with 100,000"), row("how late polls start, p99, with a quarter")
     wanted = [
@@ -124,19 +122,19 @@ def test_what_stands_beside_the_targets_was_measured_too() -> None:
         ),
         (
             numbers(row("the same, of google-api-core's 6,075")[0])[0],
-            middle(memory["100,000 pending"]["google"], "bytes"),
+            median(memory["100,000 pending"]["google"], "bytes"),
         ),
-        (numbers(busy[1])[1], middle(late["lro_poller 100000"], "max_ms")),
-        (numbers(quarter[1])[0], middle(late["lro_poller 100000 quarter"], "p99_ms")),
-        (numbers(quarter[1])[1], middle(late["lro_poller 100000 quarter"], "max_ms")),
-        (numbers(row("CPU a poll with a million")[0])[0], middle(growth["lro_poller 1000000"], "cpu_us")),
-        (numbers(row("CPU a poll with a million")[0])[1], middle(growth["lro_poller 100"], "cpu_us")),
+        (numbers(busy[1])[1], median(late["lro_poller 100000"], "max_ms")),
+        (numbers(quarter[1])[0], median(late["lro_poller 100000 quarter"], "p99_ms")),
+        (numbers(quarter[1])[1], median(late["lro_poller 100000 quarter"], "max_ms")),
+        (numbers(row("CPU a poll with a million")[0])[0], median(growth["lro_poller 1000000"], "cpu_us")),
+        (numbers(row("CPU a poll with a million")[0])[1], median(growth["lro_poller 100"], "cpu_us")),
     ]
     wrong = [(printed, value) for printed, value in wanted if not says(printed, value)]
     assert not wrong
     for cells, figures in ((busy, "lro_poller 100000"), (quarter, "lro_poller 100000 quarter")):
         (share,) = re.findall(r"(\d+)% of the processor", cells[0])
-        one = {name: middle(late[figures], name) for name in ("polls_per_second", "cpu_us")}
+        one = {name: median(late[figures], name) for name in ("polls_per_second", "cpu_us")}
         assert says(share, one["polls_per_second"] * one["cpu_us"] / 1e4)
 
 
