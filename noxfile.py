@@ -13,7 +13,7 @@ nox.options.error_on_missing_interpreters = False
 nox.options.sessions = ["tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 
 
 def _install(session: nox.Session, *groups: str) -> None:

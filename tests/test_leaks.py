@@ -156,7 +156,9 @@ async def test_the_collector_does_not_go_through_all_that_are_pending() -> None:
             poller.submit({**json.loads(running().body), "name": f"operations/mine-{number}"}, deadline=3600)
         await asyncio.sleep(0)
         gc.collect()
-        held = [one for holder in gc.get_objects() for one in gc.get_referents(holder)]
+        # Since Python 3.14 it goes through every dict, and so through the one by name, but not into what that holds.
+        holders = [one for one in gc.get_objects() if not isinstance(one, dict) or len(one) < 20_000]
+        held = [one for holder in holders for one in gc.get_referents(holder)]
         mine = [
             one
             for one in held

@@ -8,6 +8,8 @@ import pytest
 
 from lro_poller.mending import json_values
 
+from .nesting import TOO_DEEP
+
 
 @pytest.mark.behaviour("B4", "B17")
 @pytest.mark.parametrize(
@@ -42,4 +44,4 @@ def test_what_is_nested_further_than_any_error_is_told_as_it_came() -> None:
 @pytest.mark.behaviour("B27")
 def test_what_is_nested_too_deeply_is_none() -> None:
     with pytest.raises((ValueError, RecursionError)):
-        json_values(b"[" * 100_000 + b"]" * 100_000)
+        json_values(b"[" * TOO_DEEP + b"]" * TOO_DEEP)

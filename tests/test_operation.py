@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from lro_poller.operation import Operation
 from lro_poller.status import ErrorInfo, Status
 
+from .nesting import TOO_DEEP
+
 NAME = "operations/abc"
 EMPTY = "type.googleapis.com/google.protobuf.Empty"
 MANY = settings(max_examples=150, deadline=None, derandomize=True)
@@ -148,9 +150,9 @@ def test_the_resource_is_kept_as_it_came() -> None:
         (b'[{"done": true}]', "the body is no Operation"),
         (b'{"done": "true"}', "the body is no Operation"),
         (b'{"done": 1}', "the body is no Operation"),
-        (b'{"x": ' + b"[" * 10_000 + b"]" * 10_000 + b"}", "the body is nested too deeply"),
-        (b'{"response": ' + b'{"a":' * 10_000 + b"1" + b"}" * 10_000 + b"}", "the body is nested too deeply"),
-        (b'{"done": true, "error": ' + b"[" * 10_000 + b"]" * 10_000 + b"}", "the body is nested too deeply"),
+        (b'{"x": ' + b"[" * TOO_DEEP + b"]" * TOO_DEEP + b"}", "the body is nested too deeply"),
+        (b'{"response": ' + b'{"a":' * TOO_DEEP + b"1" + b"}" * TOO_DEEP + b"}", "the body is nested too deeply"),
+        (b'{"done": true, "error": ' + b"[" * TOO_DEEP + b"]" * TOO_DEEP + b"}", "the body is nested too deeply"),
     ],
 )
 def test_what_is_no_operation_is_refused_with_a_reason(body: bytes, reason: str) -> None:

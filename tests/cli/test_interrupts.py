@@ -26,6 +26,11 @@ for number in signal.SIGINT, signal.SIGHUP:
     signal.signal(number, signal.SIG_DFL)
 os.execv(sys.argv[1], sys.argv[1:])
 """
+_LOG_IN = """
+import os, sys
+os.login_tty(int(sys.argv[1]))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 HEARING = [sys.executable, "-c", _HEAR]
 """Ctrl-C is ignored by whatever is started in the background, these tests perhaps, and by its children."""
 
@@ -94,15 +99,15 @@ def test_wait_tells_what_may_still_run_after_what_it_has_told(
 @pytest.mark.parametrize("options", [[], ["--verbose"]])
 def test_a_terminal_that_is_gone_is_no_failure_of_an_operation(served: Emulator, options: list[str]) -> None:
     name = served.add_operation(duration=None)
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execv(sys.executable, [*HEARING, *COMMAND, "wait", name, *at(served), *options])
-    shown = b""
-    while name.encode() not in shown and b"polls" not in shown:
-        shown += os.read(terminal, 4096)
-    os.close(terminal)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 129
+    terminal, its_end = pty.openpty()
+    command = [sys.executable, "-c", _LOG_IN, str(its_end), *HEARING, *COMMAND, "wait", name, *at(served), *options]
+    with Child(command, pass_fds=[its_end]) as process:
+        os.close(its_end)
+        shown = b""
+        while name.encode() not in shown and b"polls" not in shown:
+            shown += os.read(terminal, 4096)
+        os.close(terminal)
+        assert process.wait(timeout=20) == 129
 
 
 def test_what_was_told_not_to_hear_that_the_terminal_is_gone_goes_on(served: Emulator) -> None:

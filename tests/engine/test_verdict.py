@@ -30,6 +30,8 @@ from lro_poller.services import Dialect, Service
 from lro_poller.status import Code, ErrorInfo, RetryInfo, Status
 from lro_poller.wire import Fault, NoReply, Reply
 
+from ..nesting import TOO_DEEP
+
 NAME = "operations/abc"
 SERVICE = Service("example", "v1", "https://example.com", scopes=("scope.a", "scope.b"), not_found_grace=30.0)
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -185,7 +187,7 @@ def test_without_a_grace_a_404_is_final_from_the_start() -> None:
         (b"<html>forbidden</html>", Code.PERMISSION_DENIED, "", ()),
         (b"", Code.PERMISSION_DENIED, "", ()),
         (b"\xff\xfe", Code.PERMISSION_DENIED, "", ()),
-        (b"[" * 100_000 + b"]" * 100_000, Code.PERMISSION_DENIED, "", ()),
+        (b"[" * TOO_DEEP + b"]" * TOO_DEEP, Code.PERMISSION_DENIED, "", ()),
     ],
     ids=["wrapped", "bare", "older", "text", "html", "empty", "not utf-8", "deep"],
 )
@@ -405,7 +407,7 @@ def test_an_operation_that_failed_is_no_poll_that_failed() -> None:
         b"null",
         b'{"done": "SECRET"}',
         b"\x1f\x8b\x08\x00SECRET",
-        b'{"a": ' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+        b'{"a": ' + b"[" * TOO_DEEP + b"]" * TOO_DEEP + b"}",
     ],
 )
 def test_a_success_that_is_no_operation_is_a_setback_that_quotes_nothing(status: int, body: bytes) -> None:
