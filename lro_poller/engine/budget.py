@@ -1,4 +1,4 @@
-"""How many polls at once, how many a second, and what a 429 changes.
+"""How many polls at once, how many a second, and how a 429 halts all of them.
 
 Decides when the next poll may start. One budget holds for all operations of a service, and
 for all pollers that share it: a server that says "too many" means all of them, whichever
@@ -6,22 +6,17 @@ it said it to.
 
 Polls are spaced evenly, so that the rate holds in every second and not only on average
 (the generic cell rate algorithm of ITU-T I.371, with room for `burst` polls). A 429 halts
-every poll for a while; then single polls probe until one is answered. The first 429 sets a
-limit far below what was just reached, which each answer raises until there is a second.
-What was answered over the last minute then tells what the service allows, whether it
-counts in a bucket or in minutes; the limit is set below that, and returns along the cubic
-of RFC 9438: slowly around where the trouble was, ever faster when none comes, and the more
-slowly the more often it was refused in a row. So it stays just under a quota that nobody
-told it about, and forgets one that is gone.
+every poll for a while; then single polls probe until one is answered. How many a second
+may start after that is told by what the service was seen to allow (`allowance.py`).
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from typing import Protocol
 
 from ..checks import check_rate, check_whole
+from .allowance import Allowance
 from .retry import retry_wait
 
 __all__ = ["MAX_IN_FLIGHT", "Budget", "Claimant", "Limiter"]
@@ -31,19 +26,8 @@ MAX_IN_FLIGHT = 32
 
 _LARGEST_BURST = 10**9  # polls: more than any transport carries
 _LONGEST_APART = 1e100  # seconds: for ever, and still a number to count with
-_FIRST_CUT = 0.5  # of what was answered a second before the first 429: the quota may be far below it
-_FOUND_BY = 0.14  # polls a second that each answer adds after that, until the next 429: twice as many in five seconds
-_LATER_CUT = 0.92  # of what was answered a second before a later 429
-_PLATEAU = 50.0  # seconds until the limit is where the trouble was; in as many again it is as far above
-_PLATEAU_POLLS = 35.0  # or as long as so many polls take, for each try that was refused: of few polls two are many
-_LONGEST_PLATEAU = 120.0  # seconds
-_FORGOTTEN = 600.0  # seconds without a 429 after which there is no limit any more
-_SLOWEST = 0.02  # polls a second that are made however often the answer is 429
-_MEASURED = (10.0, 60.0)  # seconds, least and most, over which is measured what is allowed: quotas are by the minute
-_RECENT = 5.0  # seconds over which the present rate is measured
 _PROBED_EVERY = 1.0  # seconds between polls from the end of a halt to the first answer
 _IDLE = 2.0  # seconds in which a poll could have started and none did: what came before tells nothing of a quota
-_TICK = 0.25  # seconds whose answers are counted together
 
 
 class Claimant(Protocol):
@@ -116,35 +100,28 @@ class Limiter:
     """What a budget goes by: who may start a poll, and when.
 
     Attributes:
-        max_in_flight: The budget's, as the next.
-        max_rate: Polls a second.
+        max_in_flight: The budget's.
         in_flight: How many polls have taken a turn that is not given back.
         throttled_polls: How many polls were answered with 429.
     """
 
     __slots__ = (
-        "_answers",
+        "_allowance",
         "_burst",
-        "_busy_since",
-        "_ceiling",
         "_claimants",
-        "_cut_at",
-        "_finding",
         "_in_line",
         "_next_start",
         "_nudging",
         "_paused_until",
-        "_refusals",
         "_throttles",
         "in_flight",
         "max_in_flight",
-        "max_rate",
         "throttled_polls",
     )
 
     def __init__(self, max_in_flight: int = MAX_IN_FLIGHT, max_rate: float = math.inf, *, burst: int = 1) -> None:
         self.max_in_flight = check_whole("max_in_flight", max_in_flight, 1)
-        self.max_rate = check_rate("max_rate", max_rate)
+        self._allowance = Allowance(check_rate("max_rate", max_rate))
         self.in_flight = 0
         self.throttled_polls = 0
         self._burst = check_whole("burst", burst, 1, _LARGEST_BURST)
@@ -154,13 +131,6 @@ class Limiter:
         self._claimants: dict[Claimant, None] = {}  # who has joined, and was not forgotten, in that order
         self._in_line: dict[Claimant, None] = {}
         self._nudging = False
-        # The limit that 429s have set, in polls a second.
-        self._ceiling = math.inf
-        self._cut_at = -math.inf
-        self._finding = False  # whether there was only one, so that what the service allows is not known yet
-        self._refusals = 0  # halts, since the limit was set
-        self._busy_since = -math.inf  # nobody waited for a turn before that
-        self._answers: deque[tuple[float, int]] = deque()  # ticks, and how many answers came in each
 
     # Turns.
 
@@ -231,31 +201,26 @@ class Limiter:
             self.in_flight -= who.in_flight
 
     @property
+    def max_rate(self) -> float:
+        """How many polls may start a second at the most, whatever the service says."""
+        return self._allowance.max_rate
+
+    @property
     def waiting(self) -> int:
         """How many pollers stand in line for a turn."""
         return len(self._in_line)
 
     def granted(self, now: float) -> bool:
         """Whether `max_rate` says how many polls are to be had, and the service does not say otherwise."""
-        return self.max_rate < math.inf and now - self._cut_at > _FORGOTTEN and not self._throttles
-
-    def rate(self, now: float) -> float:
-        """How many polls a second may start at `now`."""
-        past, limit = now - self._cut_at, self._ceiling
-        if past > _FORGOTTEN:
-            return self.max_rate
-        if not self._finding:
-            plateau = min(max(_PLATEAU, _PLATEAU_POLLS * self._refusals / limit), _LONGEST_PLATEAU)
-            limit *= 1 + (1 - _LATER_CUT) * ((past - plateau) / plateau) ** 3
-        return min(self.max_rate, max(limit, _SLOWEST))
+        return self.max_rate < math.inf and not self._throttles and not self._allowance.is_limited(now)
 
     def _take_turn(self, now: float) -> None:
         """A request is sent."""
-        turn, apart = self._next_start, min(1 / self.rate(now), _LONGEST_APART)
+        turn, apart = self._next_start, min(1 / self._allowance.rate(now), _LONGEST_APART)
         if turn < now:
             saved = 0.0 if self._throttles else (self._burst - 1) * apart
             if now > max(turn + saved, self._paused_until) + _IDLE:
-                self._busy_since = now
+                self._allowance.idled(now)
             turn = max(turn, now - saved)
         self._next_start = turn + (max(apart, _PROBED_EVERY) if self._throttles else apart)
 
@@ -284,19 +249,12 @@ class Limiter:
 
     def answered(self, now: float) -> None:
         """The service answered a poll: what held everyone back is over."""
-        answers, tick = self._answers, now // _TICK * _TICK
-        if answers and answers[-1][0] == tick:
-            answers[-1] = (tick, answers[-1][1] + 1)
-        else:
-            answers.append((tick, 1))
-            while answers[0][0] < now - _MEASURED[1]:
-                answers.popleft()
-        if self._finding:
-            self._ceiling += _FOUND_BY
+        self._allowance.answered(now)
         if self._throttles and now >= self._paused_until:  # before that, the poll was older than the halt
             self._throttles = 0
+            self._allowance.relieved(now)
             # Not before now, either: whoever was held back all that time has no burst to come.
-            self._next_start = max(min(self._next_start, now + 1 / self.rate(now)), now)
+            self._next_start = max(min(self._next_start, now + 1 / self._allowance.rate(now)), now)
             # The answer was one poller's, and all may have set their timers by the halt.
             for who in tuple(self._claimants):
                 who.nudge()
@@ -309,35 +267,15 @@ class Limiter:
         """
         self.throttled_polls += 1
         if now >= self._paused_until:
-            if self._throttles == 0:
-                self._lower(now)
-            self._refusals += 1
+            self._allowance.refused(now, again=self._throttles > 0)
             self._throttles += 1
             asked = max(asked, retry_wait(self._throttles, 0.0))
         self._paused_until = max(self._paused_until, now + asked)
 
-    def _lower(self, now: float) -> None:
-        """Sets the limit below what was just too much."""
-        past, (least, most) = now - self._cut_at, _MEASURED
-        if past < least:
-            return  # too little was answered since to say more
-        if past > _FORGOTTEN:
-            self._finding, self._ceiling = True, max(_FIRST_CUT * self._answered_in(_RECENT, now), _SLOWEST)
-        else:
-            allowed = self._answered_in(most, now)
-            if self._finding:  # half of that time the limit was far below
-                allowed = max(allowed, self._answered_in(max(past / 3, least), now))
-            self._ceiling, self._finding = max(min(allowed, self.rate(now)), _SLOWEST), False
-        self._cut_at, self._refusals = now, 0
+    def rate(self, now: float) -> float:
+        """How many polls a second may start at `now`."""
+        return self._allowance.rate(now)
 
     def recent_rate(self, now: float) -> float:
         """How many polls were answered a second, over the last seconds."""
-        return self._count(_RECENT, now) / _RECENT
-
-    def _answered_in(self, seconds: float, now: float) -> float:
-        """Polls answered a second, over the last `seconds` or since polls have been held back."""
-        span = min(max(now - self._busy_since, 1.0), seconds)
-        return self._count(span, now) / span
-
-    def _count(self, seconds: float, now: float) -> int:
-        return sum(count for tick, count in self._answers if tick > now - seconds)
+        return self._allowance.recent_rate(now)
