@@ -264,7 +264,10 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
     # What only operations have.
 
     def poll_now(self) -> None:
-        """Makes the next poll as soon as the rate and Retry-After allow: an event says that the operation has moved."""
+        """Makes the next poll as soon as the rate and Retry-After allow: an event says that the operation has moved.
+
+        Where polls are scarce it goes before others, but not again until they may all have had a turn.
+        """
         if not self.done():
             self._check_loop()
             self._host.wake(self._tracker)

@@ -157,8 +157,9 @@ class Pump:
         for tracker in list(self._in_flight):
             self.cut(tracker)
         self._limiter.forget(self)
-        if self._workers:
-            _, deaf = await asyncio.wait(self._workers, timeout=_LAST_POLLS)
+        here = asyncio.current_task()  # a worker, where a transport closes its poller: that ends after this
+        if workers := [worker for worker in self._workers if worker is not here]:
+            _, deaf = await asyncio.wait(workers, timeout=_LAST_POLLS)
             if deaf:
                 logger.warning("polls that went on after they were cancelled, and are left behind: %d", len(deaf))
 

@@ -197,6 +197,52 @@ async def test_a_storm_of_looking_now_puts_nobody_off() -> None:
         assert max(polls) <= 4
 
 
+@pytest.mark.behaviour("B15", "B23")
+@pytest.mark.parametrize("options", [{"max_rate": 5}, {"max_in_flight": 1}])
+async def test_whoever_is_asked_for_again_and_again_lets_the_others_have_their_turns(options: dict[str, Any]) -> None:
+    """A service that tells of every change of one operation, however small."""
+
+    async def answer(name: str, attempt: int) -> Reply:
+        await asyncio.sleep(0.2)
+        return running() if name == A or attempt == 1 else done()
+
+    waits = functools.partial(backoff.constant, interval=1)
+    async with open_scripted(Scripted(answer), backoff=waits, **options) as poller:
+        chatty, others = poller.submit(A), [poller.submit(f"operations/{number}") for number in range(30)]
+
+        async def chat() -> None:
+            while not all(other.done() for other in others):
+                await asyncio.sleep(0.02)
+                chatty.poll_now()
+
+        await chat()
+        assert max(other.elapsed for other in others) < 16
+        assert chatty.polls > 3
+
+
+@pytest.mark.behaviour("B10", "B15")
+@pytest.mark.parametrize("storm", ["poll_now", "get"])
+async def test_a_last_poll_goes_before_what_somebody_has_asked_to_see(storm: str) -> None:
+    def answer(name: str, attempt: int) -> Reply:
+        return done() if name == A and asyncio.get_running_loop().time() > began + 15 else running()
+
+    began = asyncio.get_running_loop().time()
+    async with open_scripted(Scripted(answer), max_rate=10) as poller:
+        future = poller.submit(A, deadline=30, expected=1000)
+        others = [poller.submit(f"operations/{number}") for number in range(1000)]
+        await asyncio.sleep(14)
+        if storm == "poll_now":
+            for other in others:
+                other.poll_now()
+            assert await future == {}
+        else:
+            async with asyncio.TaskGroup() as tasks:
+                for other in others:
+                    tasks.create_task(poller.get(other.name))
+                assert await future == {}
+        assert 29 < future.elapsed < 30
+
+
 @pytest.mark.behaviour("B10")
 @pytest.mark.parametrize("busy", ["all", "others"])
 @pytest.mark.parametrize("pollers", [1, 3, 10])

@@ -255,6 +255,27 @@ async def test_a_transport_that_closes_its_poller_as_it_is_closed_holds_nothing_
     assert asyncio.get_running_loop().time() - began < 1
 
 
+@pytest.mark.behaviour("B21")
+async def test_a_transport_that_closes_its_poller_in_a_poll_holds_nothing_up(caplog: pytest.LogCaptureFixture) -> None:
+    async def answer(name: str, attempt: int) -> Reply:
+        if name == A:
+            await poller.__aexit__(None, None, None)
+        await asyncio.sleep(1)
+        return running()
+
+    transport = Scripted(answer)
+    poller = await open_scripted(transport).__aenter__()
+    began = asyncio.get_running_loop().time()
+    futures = [poller.submit("operations/b"), poller.submit(A)]
+    for future in futures:
+        with pytest.raises(PollerClosed):
+            await future
+    await poller.__aexit__(None, None, None)
+    assert transport.closed
+    assert asyncio.get_running_loop().time() - began < 1
+    assert not caplog.records
+
+
 class TestEntering:
     @pytest.fixture
     def anyio_backend(self) -> tuple[str, dict[str, Any]]:

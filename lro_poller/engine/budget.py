@@ -58,7 +58,8 @@ class Budget:
         max_in_flight: How many polls may be in flight at once.
         max_rate: How many polls may start a second, `math.inf` for no limit.
         burst: How many of them may start together after a pause; 1 spaces all of them evenly. Then whatever a
-            timer is late by is lost: some hundredths of a rate of 100 a second. 2 makes up for it.
+            timer is late by is lost: some hundredths of a rate of 100 a second. 2 makes up for it. For ten minutes
+            after a 429 they are spaced evenly in any case.
 
     It knows nothing of what a service allows: a poller's own has 95% of the known quota for its `max_rate`, one
     that is made here has what it is given.
@@ -218,7 +219,8 @@ class Limiter:
         """A request is sent."""
         turn, apart = self._next_start, min(1 / self._allowance.rate(now), _LONGEST_APART)
         if turn < now:
-            saved = 0.0 if self._throttles else (self._burst - 1) * apart
+            limited = self._throttles or self._allowance.is_limited(now)
+            saved = 0.0 if limited else (self._burst - 1) * apart
             if now > max(turn + saved, self._paused_until) + _IDLE:
                 self._allowance.idled(now)
             turn = max(turn, now - saved)

@@ -93,7 +93,7 @@ class Deadlines:
             self._limiter.has_room(now) and needs_last_poll(tracker, now, alone, _WORTH_ANOTHER)
         ):
             tracker.last_poll_asked = now
-            self._planner.put_first(tracker, now)
+            self._planner.put_first(tracker, now, last=True)
 
     def _waits_for_a_turn(self, tracker: Tracker) -> bool:
         """Whether a last poll was asked for that is not made yet."""
@@ -122,9 +122,9 @@ class Deadlines:
         one's every eighth goes to whoever waits longest.
         """
         waiting = self._limiter.waiting
-        if self._queue.has_due:  # then this poller is one of those
+        if self._queue.due:  # then this poller is one of those
             waiting = max(waiting - 1, 0)
-        turns = 3 + 2 * waiting if waiting or self._queue.has_due else 2
+        turns = 3 + 2 * waiting if waiting or self._queue.due else 2
         alone = max(_LATENCIES * self._latency(), _SHORTEST_LEAD)
         return turns / self._limiter.rate(now) + alone, alone
 

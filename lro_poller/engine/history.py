@@ -96,9 +96,8 @@ class Kind:
         self._planned = None
 
     def retire(self) -> None:
-        """It is kept no more. Operations that still run go on with it, and learning from them is their affair."""
+        """It is kept no more. Operations that still run go on with it, and take turns with all others."""
         self._replanning.forget(self)
-        self._replanning = _Replanning()
 
     def renew(self, now: float) -> None:
         """Has a new plan made when it is asked for one."""

@@ -71,17 +71,23 @@ class Planner:
         self._rest(tracker, now, jittered(retry_wait(tracker.failures, tracker.wait), random))
 
     def hurry(self, tracker: Tracker, now: float) -> None:
-        """Has it polled before all others, or as soon as the service lets it."""
-        if tracker.not_before <= now:
+        """Has it polled before others, or in its turn, or as soon as the service lets it."""
+        if tracker.not_before <= now and self._may_pass(tracker, now):
+            tracker.hurried = now
             self.put_first(tracker, now)
         elif not self._queue.is_due(tracker):  # one that is due, before a deadline perhaps, is not put off
             self.at_once(tracker, now)
 
-    def put_first(self, tracker: Tracker, now: float) -> None:
-        """Has it polled before all others, whatever the service asks for: later would be too late."""
+    def _may_pass(self, tracker: Tracker, now: float) -> bool:
+        """Whether it may go before others: for the first time, or once they may all have had a turn since."""
+        since = now - tracker.hurried
+        return since == math.inf or since * self._limiter.recent_rate(now) >= self._queue.due
+
+    def put_first(self, tracker: Tracker, now: float, *, last: bool = False) -> None:
+        """Has it polled before others, whatever the service asks for; before all if it is the `last` poll."""
         if not self._queue.is_due(tracker):
             tracker.due = now  # else it has been due for a while
-        self._queue.put_first(tracker)
+        self._queue.put_first(tracker, last=last)
 
     def _rest(self, tracker: Tracker, now: float, wait: float) -> None:
         """Schedules the next poll, unless code of the caller's has ended the wait or asked for a poll at once."""

@@ -2,7 +2,8 @@
 
 Decides the order of polls. What is not due yet waits in a schedule. What is due and cannot
 be polled, because the budget is short, stands in line, and goes by what a poll of it is worth
-or by its place there, whichever finds more ends.
+or by its place there, whichever finds more ends. Before all of them go last polls before a
+deadline, and after those what somebody has asked to see.
 
 Those that are due get in line a few at a turn, as they became due. Nothing starves: every
 eighth turn at the least is that of the one that got in line first. While n are due, none of
@@ -44,13 +45,14 @@ class Queue(Generic[T, K]):
         worth: After how many seconds it is worth how much.
     """
 
-    __slots__ = ("_due", "_lines", "_orders", "_polled", "_schedule", "_turns", "_urgent")
+    __slots__ = ("_asked", "_due", "_last", "_lines", "_orders", "_polled", "_schedule", "_turns")
 
     def __init__(self, key: Callable[[T], K], worth: Callable[[K, int], float]) -> None:
         self._schedule: Schedule[T] = Schedule()
         self._due: OrderedDict[T, None] = OrderedDict()  # as they got in line
         self._lines = Lines(key, worth)
-        self._urgent: OrderedDict[T, None] = OrderedDict()  # those of them that somebody has asked to see now
+        self._last: OrderedDict[T, None] = OrderedDict()  # those of them for whom later would be too late
+        self._asked: OrderedDict[T, None] = OrderedDict()  # those that somebody has asked to see now
         self._turns = 0
         self._orders = Orders()
         self._polled: dict[T, Order] = {}  # those under way that had their turn in one of the orders
@@ -72,15 +74,23 @@ class Queue(Generic[T, K]):
             self._forget(item)
         self._schedule.put(item, when)
 
-    def put_first(self, item: T) -> None:
+    def put_first(self, item: T, *, last: bool = False) -> None:
         """Makes `item` due now, before all that nobody has asked to see now.
 
         One that is due already keeps its place among those: asking again and again sets nobody back.
+
+        Args:
+            last: Whether later would be too late: then it goes before those, too.
         """
         if item.line is not None:
             self._lines.leave(item)
         self._schedule.remove(item)
-        self._due[item] = self._urgent[item] = None
+        self._due[item] = None
+        if last:
+            self._asked.pop(item, None)
+            self._last[item] = None
+        elif item not in self._last:
+            self._asked[item] = None
 
     def remove(self, item: T) -> None:
         """Takes `item` out; nothing happens when it is not in."""
@@ -96,9 +106,9 @@ class Queue(Generic[T, K]):
             self._orders.heard(order, ended=ended)
 
     @property
-    def has_due(self) -> bool:
-        """Whether anybody who is due waits for a turn."""
-        return bool(self._due)
+    def due(self) -> int:
+        """How many are known to be due, and wait for a turn."""
+        return len(self._due)
 
     def next_time(self, now: float) -> float:
         """When there is somebody to poll: in the past when there is at `now`, `math.inf` for never.
@@ -120,8 +130,8 @@ class Queue(Generic[T, K]):
             self._line_up(item, now)
         self._move(now)
         self._turns += 1
-        if self._urgent and self._turns % FAIR_TURN:
-            item = next(iter(self._urgent))
+        if (first := self._last or self._asked) and self._turns % FAIR_TURN:
+            item = next(iter(first))
         else:
             order = self._orders.of(self._turns)
             item = self._lines.most_worth(now) if order is _WORTH else next(iter(self._due))
@@ -148,7 +158,9 @@ class Queue(Generic[T, K]):
     def _forget(self, item: T) -> None:
         """Somebody who is due waits no more."""
         del self._due[item]
-        if item.line is None:
-            del self._urgent[item]
-        else:
+        if item.line is not None:
             self._lines.leave(item)
+        elif item in self._last:
+            del self._last[item]
+        else:
+            del self._asked[item]

@@ -107,7 +107,7 @@ class Schedule(Generic[T]):
     def pop_due(self, now: float) -> T | None:
         """Takes out the item that is longest due at `now`; None when none is."""
         if not self._near and now < self._near_until:
-            return None  # told apart from the rest because it is asked for at every poll when polls are short
+            return None  # told apart from the rest because it is asked for at every poll when polls are scarce
         if self.next_time(now) > now or not self._near:
             return None
         item = heapq.heappop(self._near)[2]

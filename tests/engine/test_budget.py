@@ -366,7 +366,25 @@ def test_when_a_halt_is_over_no_burst_has_been_saved_up(answered: float) -> None
     starts = [now / 10 for now in range(round(answered * 10), 260) for _ in range(3) if limiter.admit(now / 10, ME)]
     assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= 0.49
     assert len(starts) >= 4
-    assert sum(limiter.admit(90.0, ME) for _ in range(9)) == 5, "after a pause there is one again"
+    assert sum(limiter.admit(600.0, ME) for _ in range(9)) == 1
+    assert sum(limiter.admit(800.0, ME) for _ in range(9)) == 5, "when the 429 is forgotten there is one again"
+
+
+@pytest.mark.behaviour("B18", "B23")
+@pytest.mark.parametrize("rate", [5.0, math.inf])
+def test_what_was_saved_up_before_the_limit_rose_is_no_burst_of_more(rate: float) -> None:
+    limiter = joined(1_000, rate, burst=100)
+    polls(limiter, rate=5, until=1.0)
+    limiter.throttled(1.0, 0.0)
+    start(limiter, 2.0)
+    limiter.answered(2.1)
+    starts = 0
+    for now in [60 + step / 1000 for step in range(1000)]:
+        if limiter.admit(now, ME):
+            starts += 1
+            limiter.answered(now)
+            limiter.finish(ME)
+    assert 2 <= starts <= 5
 
 
 @pytest.mark.behaviour("B18")

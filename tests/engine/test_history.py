@@ -112,9 +112,10 @@ def plans_made(kinds: list[Kind], steps: int, apart: float) -> list[tuple[int, f
 
 
 @pytest.mark.behaviour("B24")
-def test_however_many_kinds_there_are_a_plan_is_made_twenty_times_a_second_at_the_most() -> None:
+@pytest.mark.parametrize("count", [100, 300])  # and more than are kept
+def test_however_many_kinds_there_are_a_plan_is_made_twenty_times_a_second_at_the_most(count: int) -> None:
     history = History()
-    made = plans_made([history._kind(str(number)) for number in range(100)], steps=2_000, apart=0.01)
+    made = plans_made([history._kind(str(number)) for number in range(count)], steps=2_000, apart=0.01)
     times = [when for _, when in made]
     assert 16 * 20 < len(made) <= 20 * 20 + 1
     assert min(after - before for before, after in itertools.pairwise(times)) > 0.0499

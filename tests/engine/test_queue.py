@@ -115,6 +115,20 @@ def test_what_somebody_has_asked_to_see_goes_before_all_others_in_turn() -> None
     assert drained(queue, 10.0) == [3, 2, 0, 1]
 
 
+@pytest.mark.behaviour("B10", "B23")
+def test_those_for_whom_later_is_too_late_go_before_what_somebody_has_asked_to_see() -> None:
+    queue, items = filled((0.0, 1e-9), *[(50.0, 1.0)] * 4)
+    queue.put_first(items[1])
+    queue.put_first(items[2])
+    queue.put_first(items[3], last=True)
+    queue.put_first(items[2], last=True)
+    queue.put_first(items[3])
+    assert drained(queue, 10.0) == [3, 2, 1, 0]
+    queue.put_first(items[4], last=True)
+    queue.remove(items[4])
+    assert (len(queue), queue.due, queue.pop(10.0)) == (0, 0, None)
+
+
 @pytest.mark.behaviour("B15", "B23")
 def test_asking_again_and_again_sets_nobody_back() -> None:
     queue, items = filled((50.0, 1.0), (50.0, 1.0), (50.0, 1.0))
@@ -311,7 +325,7 @@ def test_under_any_order_of_calls_the_books_are_right(script: list[tuple[str, in
             if wait == math.inf:
                 del waiting[number]
         elif call == "put_first":
-            queue.put_first(item)
+            queue.put_first(item, last=wait > 6)
             waiting[number] = now
         elif call == "remove":
             queue.remove(item)
