@@ -53,6 +53,7 @@ _REMEDIES = {
 _NOT_REFRESHABLE = "do not contain the necessary fields"  # in google-auth's words, of a token without a refresh_token
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)  # of files that hold a token
 _LONGEST_REFRESH = 60.0  # seconds; a token server that sends byte by byte is not waited for for ever
+_RENEWED_APART = 30.0  # seconds between two renewals of a token that is stale as it comes
 _MOST_THREADS = 3  # of refreshes that hang
 _LAST_RESORT = 60.0  # seconds in which nobody asks for another token than the only one
 _REFRESH_TIMEOUT = 30  # seconds for one request to a token server; google-auth's own default is 120
@@ -107,6 +108,7 @@ class Authorizer:
         self._threads: set[object] = set()  # in which refreshes are under way, those that were given up included
         self._per_request = _is_per_request(credentials)
         self._failures = 0
+        self._renewed_at = -math.inf
         self._failure: CredentialsError | NoReply | None = None
         self._rests_until = -math.inf
 
@@ -181,7 +183,7 @@ class Authorizer:
         state, token = credentials.token_state, credentials.token
         if state is TokenState.INVALID or token == self._rejected:
             return None
-        if state is TokenState.STALE and now >= self._rests_until:
+        if state is TokenState.STALE and now >= max(self._rests_until, self._renewed_at + _RENEWED_APART):
             self._refresh()
         if token != self._cached_token:
             fields: dict[str, str] = {}
@@ -211,7 +213,7 @@ class Authorizer:
     async def _run_refresh(self) -> None:
         failure = await self._try_refresh()
         if failure is None:
-            self._failures, self._failure = 0, None
+            self._failures, self._failure, self._renewed_at = 0, None, self._loop.time()
             return
         self._failures += 1
         self._rest(failure)
@@ -251,7 +253,8 @@ class Authorizer:
 
         An operation whose poll is refused twice has ended by then, and no other has. None where nothing may.
         """
-        now, (rejected, self._rejected) = self._loop.time(), (self._rejected, _NO_TOKEN)
+        now = self._loop.time()
+        rejected, self._rejected = self._rejected, _NO_TOKEN
         grant = None if rejected is _NO_TOKEN else self.current(now)
         if grant is None:
             self._rejected = rejected

@@ -21,7 +21,7 @@ class Completions:
         self._done: asyncio.Queue[OperationFuture[Any]] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._put = self._done.put_nowait  # one method for all
-        self._left = 0  # less those that a reader waits for
+        self._left = 0  # how many are to come, less those that a reader waits for already
         context = contextvars.copy_context()
         for future in futures:
             self._times[future] = self._times.get(future, 0) + 1

@@ -72,7 +72,7 @@ class OperationFuture(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
     _tracker: Tracker
     _decoder: Decoder | None
     _submitted: float
-    _span: float | None = None  # how long it may take: a number that those who were asked for together share
+    _span: float | None = None  # seconds from submission to deadline; futures of the same terms share the number
     _at_deadline: AtDeadline = "leave"
     _ended: float | None = None
     _state: _State = "pending"

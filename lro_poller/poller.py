@@ -205,7 +205,7 @@ class OperationPoller:
         if credentials is None:
             credentials = await load_default(self._scopes)
             self._check_new()  # somebody may have entered it meanwhile
-        transport = self._transport or _default_transport(self._origin)
+        transport = _default_transport(self._origin) if self._transport is None else self._transport
         authorizer = Authorizer(scoped(credentials, self._scopes), self._origin)
         self._runner = Runner(
             self._service,
@@ -246,16 +246,7 @@ class OperationPoller:
     ) -> OperationFuture[T]: ...
 
     def submit(
-        self,
-        operation: Submittable,
-        *,
-        deadline: float | None = None,
-        backoff: BackoffFactory | None = None,
-        at_deadline: AtDeadline = "leave",
-        decode: Any = None,
-        kind: str | None = None,
-        expected: float | None = None,
-        progress: Progress | None = None,
+        self, operation: Submittable, *, decode: Any = None, **options: Unpack[WaitOptions]
     ) -> OperationFuture[Any]:
         """Starts to wait for an operation, and returns at once.
 
@@ -290,17 +281,7 @@ class OperationPoller:
             RuntimeError: the poller is not open.
         """
         runner = self._running()
-        terms = self._terms
-        if (deadline, backoff, at_deadline, decode, kind, expected, progress) != _NOTHING_ASKED:
-            terms = self._make_terms(
-                deadline=deadline,
-                backoff=backoff,
-                at_deadline=at_deadline,
-                decode=decode,
-                kind=kind,
-                expected=expected,
-                progress=progress,
-            )
+        terms = self._terms if decode is None and not options else self._make_terms(decode=decode, **options)
         return runner.submit(read_submission(self._service.names, operation), terms)
 
     @overload
@@ -521,9 +502,6 @@ class OperationPoller:
 def _in_this_loop(future: OperationFuture[T]) -> OperationFuture[T]:
     check_loop(future._host.loop, future)
     return future
-
-
-_NOTHING_ASKED = (None, None, "leave", None, None, None, None)
 
 
 def _default_transport(origin: str) -> Transport:

@@ -40,7 +40,7 @@ _START = Event.START  # before Python 3.12 naming a member runs a function of en
 _AFTER_EARLY = 1e-3  # seconds; a loop that rounds to milliseconds would ring over and over
 _DEALT_AT_ONCE = 16  # replies: a poll has some forty objects, and after 700 new ones the garbage collector runs
 _STOOD_STILL = 0.1  # seconds by which a timer rings late
-_TURNS_TO_READ = 3  # of the loop, from what a socket holds to the reply of a poll, a part of a batch at the most
+_TURNS_TO_READ = 3  # of the loop until what a socket holds has become a reply; a part of a batch takes the most
 _LAST_POLLS = 10.0  # seconds in which polls that are cancelled have to end
 
 
@@ -144,13 +144,13 @@ class Pump:
 
     def stop(self) -> None:
         """Starts no poll and passes no deadline any more."""
+        self._closed = True
         try:
-            self.deal()
+            self.deal()  # what has come is told, and nobody is given another poll
         finally:
-            self._closed = True
             if self._timer is not None:
                 self._timer.cancel()
-            self._limiter.leave(self)
+            self._turns.leave_line()
 
     async def aclose(self) -> None:
         """Ends every worker. One whose transport swallows the cancellation is left behind after a while."""
@@ -169,7 +169,7 @@ class Pump:
         now = self._loop.time()
         when = self._deadlines.next_time(now)
         if self._token_poll is None and (poll := self._queue.next_time(now)) < math.inf:
-            when = min(when, self._turns.next_time(now, poll, self.in_flight))
+            when = min(when, self._turns.next_time(now, poll))
         if self._in_flight:
             oldest = next(iter(self._in_flight.values()))
             when = min(when, oldest.began + self._sender.timeout)
@@ -263,7 +263,7 @@ class Pump:
         tracker = self._queue.pop(now, contended=not self._limiter.has_room(now))
         if tracker is None:
             if ready:
-                self._limiter.finish(self)
+                self._turns.give_back()
             return False
         tracker.on(_START)
         worker.tracker = tracker
@@ -283,7 +283,7 @@ class Pump:
 
     def _may_start(self, now: float) -> bool:
         """Whether somebody is due at `now` and nothing but the budget and a token stands in the way."""
-        return self._queue.next_time(now) <= now and self._turns.are_open(now, self.in_flight)
+        return self._queue.next_time(now) <= now and self._turns.are_open(now)
 
     def _poll_over(self, worker: _Worker, tracker: Tracker) -> bool:
         """Counts a poll as over, once: when it is cut, or else when its worker is done with it. False when it was."""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from .engine.budget import Limiter
-from .engine.cadence import Generated
+from .engine.cadence import BackoffWaits
 from .engine.crowd import Waiter
 from .engine.deadlines import Deadlines
 from .engine.history import History
@@ -129,7 +129,7 @@ class Runner:
             before: How many polls found it running before this caller came.
         """
         if tracker.backoff is None and terms.backoff is not None:
-            tracker.backoff = Generated(terms.backoff, before)
+            tracker.backoff = BackoffWaits(terms.backoff, before)
         if (hints := terms.hints()) is not None:
             self._learner.advise(tracker, hints)
 
@@ -166,9 +166,8 @@ class Runner:
         """`future` waits no more; polling goes on only if somebody else does."""
         tracker = future._tracker
         if not self._detach(tracker, future) and tracker.state is not State.ENDED:
-            self._learner.lost_sight(tracker, self.loop.time())
             self._stop(tracker)
-            self._untrack(tracker)
+            self._detach_all(tracker)
 
     def token(self, tracker: Tracker) -> str:
         """What resumes the wait for this operation."""
@@ -283,7 +282,7 @@ class Runner:
         elif isinstance(verdict, Setback):
             if verdict.error.http_status == 429:
                 self._limiter.throttled(now, verdict.delay)
-            elif verdict.general:
+            elif verdict.no_token:
                 self._pump.rest(now)
         elif verdict.error.http_status is not None:
             self._limiter.answered(now)
@@ -366,7 +365,7 @@ class Runner:
                 self._pump.cut(tracker)
 
     def _detach_all(self, tracker: Tracker) -> tuple[Waiter, ...]:
-        """Takes an ended operation out of the books; returns who waited for it."""
+        """Takes an operation whose end is not heard of out of the books; returns who waited for it."""
         self._untrack(tracker)
         self._learner.lost_sight(tracker, self.loop.time())
         waiters = tracker.waiters()

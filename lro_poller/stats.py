@@ -16,7 +16,7 @@ class Stats:
         pending: Operations that are waited for.
         in_flight: Polls under way.
         overdue: Operations whose poll is due and has not started.
-        polls: Polls sent since the poller was opened.
+        polls: Requests sent since the poller was opened, cancellations included.
         polls_per_second: Polls answered a second, over the last five seconds, by all that share the budget.
         max_rate: Polls that may start a second now: what was configured, or less after a 429.
         lateness: Seconds between the time that a poll was due and the time it started, smoothed.

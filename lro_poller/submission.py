@@ -73,6 +73,8 @@ def _read_operation(given: object) -> Operation | str:
     if isinstance(given, (dict, Mapping)):  # the first is told in a quarter of the time
         return Operation.from_mapping(given)
     held = getattr(given, "operation", None)  # google.api_core.operation.Operation holds the message
+    if isinstance(held, Operation):  # this library's futures and errors hold one
+        return held
     holder = held if hasattr(held, "name") else given
     name = getattr(holder, "name", None)
     if not isinstance(name, str):

@@ -49,17 +49,17 @@ class Turns:
             self._rests += 1
             self.rests_until = now + retry_wait(self._rests, 0.0)
 
-    def next_time(self, now: float, due: float, in_flight: int) -> float:
-        """When to try to start a poll that is due at `due`, while `in_flight` are under way."""
+    def next_time(self, now: float, due: float) -> float:
+        """When to try to start a poll that is due at `due`."""
         turn = self._limiter.next_time(now, self._claimant)
         if turn == math.inf and not self._limiter.is_in_line(self._claimant):
             turn = now  # to get in line: only who stands in it is told when there is room
-        again = now + _FULL_FOR if self._is_full(in_flight) else now
+        again = now + _FULL_FOR if self._is_full() else now
         return max(due, turn, self.rests_until, again)
 
-    def are_open(self, now: float, in_flight: int) -> bool:
+    def are_open(self, now: float) -> bool:
         """Whether a poll may be started at `now` as far as this poller alone goes, the budget aside."""
-        return self.rests_until <= now and not self._is_full(in_flight)
+        return self.rests_until <= now and not self._is_full()
 
     def take(self, now: float) -> bool:
         """Takes a turn and room in the budget; False, and stands in line for it, where there is none."""
@@ -115,6 +115,6 @@ class Turns:
             self.leave_line()  # who has a turn stands in no line
         return False
 
-    def _is_full(self, in_flight: int) -> bool:
+    def _is_full(self) -> bool:
         """Whether the transport takes no more for now."""
-        return not self._sender.can_send(in_flight)
+        return not self._sender.can_send(self._claimant.in_flight)

@@ -219,6 +219,7 @@ async def test_refreshes_that_hang_do_not_pile_up(monkeypatch: pytest.MonkeyPatc
         with pytest.raises(NoReply) as caught:
             await authorizer.grant()
         said.append(str(caught.value))
+    monkeypatch.undo()
     credentials.gate.set()
     assert said == ["refreshing Hanging took more than 0.02 s"] * 3 + ["refreshing Hanging hangs"] * 3
     while authorizer._threads:
@@ -349,6 +350,44 @@ async def test_a_stale_token_is_used_while_one_refresh_goes_on() -> None:
     assert credentials.refreshes == 1
 
 
+class Short(Tokens):
+    """Whose tokens are so near their end when they come that google-auth calls them stale."""
+
+    def refresh(self, request: Any) -> None:
+        super().refresh(request)
+        self.expiry = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) + datetime.timedelta(seconds=200)
+
+
+async def refreshed(authorizer: Authorizer, when: float) -> None:
+    """Somebody asks for a token at `when`; returns when no refresh is under way any more."""
+    assert authorizer.current(when) is not None
+    if authorizer._refreshing is not None:
+        await asyncio.wait([authorizer._refreshing])
+
+
+@pytest.mark.behaviour("B28")
+async def test_a_token_that_is_stale_as_it_comes_is_not_renewed_at_every_poll() -> None:
+    credentials = Short()
+    authorizer = Authorizer(credentials, ORIGIN)
+    await authorizer.grant()
+    for _ in range(30):
+        await refreshed(authorizer, now())
+    assert credentials.refreshes == 1
+    await refreshed(authorizer, now() + 31)
+    assert credentials.refreshes == 2
+
+
+@pytest.mark.behaviour("B28")
+async def test_a_stale_token_that_cannot_be_renewed_is_not_renewed_at_every_poll() -> None:
+    credentials = Tokens(RefreshError("no", retryable=True))
+    credentials.token = "token-0"
+    credentials.expiry = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) + datetime.timedelta(seconds=60)
+    authorizer = Authorizer(credentials, ORIGIN)
+    for _ in range(30):
+        await refreshed(authorizer, now())
+    assert credentials.refreshes == 1
+
+
 @pytest.mark.behaviour("B28")
 async def test_closing_waits_for_no_refresh() -> None:
     credentials = Tokens(held=True)
@@ -374,6 +413,17 @@ async def test_the_only_token_there_is_is_used_again_and_asked_for_once() -> Non
         assert again == first
         assert authorizer.reject(again) == "Same gave the same token that was refused with 401"
     assert credentials.refreshes == 2
+
+
+@pytest.mark.behaviour("B17")
+async def test_the_only_token_there_was_is_asked_for_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lro_poller.auth._LAST_RESORT", 0.0)
+    credentials = Same()
+    authorizer = Authorizer(credentials, ORIGIN)
+    authorizer.reject(await authorizer.grant())
+    assert authorizer.reject(await authorizer.grant()) == ""
+    await authorizer.grant()
+    assert credentials.refreshes == 3
     credentials.token = "another"
     authorizer._fresh_until = 0.0  # a moment later
     assert authorizer.reject(await authorizer.grant()) == ""

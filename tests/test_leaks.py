@@ -25,7 +25,7 @@ from lro_poller import (
     PollTimeout,
 )
 from lro_poller.decoding import Decoder
-from lro_poller.engine.cadence import Generated
+from lro_poller.engine.cadence import BackoffWaits
 from lro_poller.engine.tracker import Tracker
 from lro_poller.wire import Fault, NoReply, Reply
 
@@ -146,7 +146,7 @@ async def test_the_collector_does_not_look_at_a_future_that_is_pending(options: 
         futures = [poller.submit("operations/a", **options), poller.submit(json.loads(running().body), **options)]
         await asyncio.sleep(1)
         assert [gc.is_tracked(future) for future in futures] == [False, False]
-        assert not [one for one in gc.get_objects() if isinstance(one, Generated | Decoder)]
+        assert not [one for one in gc.get_objects() if isinstance(one, BackoffWaits | Decoder)]
 
 
 async def test_the_collector_does_not_go_through_all_that_are_pending() -> None:

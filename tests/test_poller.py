@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import backoff
@@ -16,6 +16,7 @@ import pytest
 import lro_poller
 from lro_poller import Code, InvalidOperationName, Operation, OperationPoller, PollerClosed, PollError, PollTimeout
 from lro_poller.testing import Emulator, Hang, HttpError, WrongName
+from lro_poller.wire import Reply
 
 from .conftest import make_poller
 from .scripted import Scripted, done, open_scripted, running
@@ -326,6 +327,24 @@ async def test_what_a_caller_may_print_says_which_it_is(poller: OperationPoller)
     assert repr(stream) == "<Updates of operations/abc, over>"
     shown = "<Service workspaceevents:v1beta at https://workspaceevents.googleapis.com>"
     assert repr(lro_poller.WORKSPACE_EVENTS) == shown
+
+
+@pytest.mark.behaviour("B25")
+async def test_a_transport_that_is_empty_is_used_all_the_same() -> None:
+    class Recorder(list[str]):
+        library = "rest/recorder"
+
+        async def send(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
+            self.append(path)
+            return Reply(200, {}, b'{"done": true}')
+
+        async def aclose(self) -> None:
+            pass
+
+    transport = Recorder()
+    async with open_scripted(transport) as poller:
+        await poller.submit("operations/abc")
+    assert transport == ["/v1beta/operations/abc"]
 
 
 def test_a_budget_shows_its_limits_and_how_it_stands_and_nothing_else() -> None:

@@ -39,6 +39,70 @@ async def hang(*_: Any) -> Reply:
     raise AssertionError
 
 
+def stand_still(seconds: float) -> None:
+    """As code does that holds the loop up."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+
+
+@pytest.mark.behaviour("B10")
+def test_all_that_is_here_when_the_loop_goes_on_was_in_time() -> None:
+    """More than are dealt with in one turn of the loop."""
+
+    async def run() -> None:
+        gate = asyncio.Event()
+
+        async def answer(name: str, attempt: int) -> Reply:
+            await gate.wait()
+            return done()
+
+        async with open_scripted(Scripted(answer), max_in_flight=100) as poller:
+            futures = [poller.submit(f"operations/{number}", deadline=0.3) for number in range(60)]
+            await asyncio.sleep(0.2)
+            gate.set()
+            await asyncio.sleep(0)
+            stand_still(0.13)
+            await poller.wait_all(futures)
+            assert [future.exception() for future in futures] == [None] * 60
+
+    asyncio.run(run())
+
+
+@pytest.mark.behaviour("B10")
+def test_a_deadline_passes_though_the_loop_stood_still_while_a_poll_hangs() -> None:
+    async def run() -> None:
+        async with open_scripted(Scripted(hang)) as poller:
+            future = poller.submit("operations/a", deadline=0.2)
+            await asyncio.sleep(0.1)
+            stand_still(0.4)
+            with pytest.raises(PollTimeout):
+                await future
+
+    asyncio.run(run())
+
+
+@pytest.mark.behaviour("B21")
+async def test_closing_starts_no_poll() -> None:
+    gate = asyncio.Event()
+
+    async def answer(name: str, attempt: int) -> Reply:
+        await gate.wait()
+        return running()
+
+    transport = Scripted(answer)
+    async with open_scripted(transport, backoff=EVERY_SECOND) as poller:
+        futures = [poller.submit(f"operations/{number}") for number in range(2_000)]
+        for future in futures[-100:]:  # closing ends futures some hundreds at a time: these are among the last
+            future.poll_now()
+        await asyncio.sleep(1)
+        sent = len(transport.sent)
+        assert sent == 32
+        gate.set()
+        await asyncio.sleep(0)  # the replies are here
+    assert len(transport.sent) == sent
+
+
 # Transports.
 
 

@@ -230,9 +230,19 @@ async def test_the_worker_goes_on_where_it_stopped(emulator: Emulator) -> None:
 def test_every_option_and_every_part_of_a_future_is_listed() -> None:
     listed = (Path(__file__).parents[1] / "docs" / "options.md").read_text()
     _, poller, wait, future = listed.split("\n## ")
-    for text, of in ((poller, lro_poller.OperationPoller.__init__), (wait, lro_poller.OperationPoller.submit)):
-        options = [name for name in inspect.signature(of).parameters if name not in ("self", "operation")]
+    for text, documented in (
+        (poller, lro_poller.OperationPoller.__doc__),
+        (wait, lro_poller.OperationPoller.submit.__doc__),
+    ):
+        assert documented is not None
+        args = documented.partition("Args:")[2].partition("Raises:")[0]
+        first = args[: len(args) - len(args.lstrip())]  # the line break, and how far names are indented
+        options = [name for name in re.findall(rf"{first}(\w+): ", args) if name != "operation"]
         assert re.findall(r"^\| `(\w+)`", text, re.MULTILINE) == options
+    assert {*inspect.signature(lro_poller.OperationPoller).parameters} == {
+        *re.findall(r"^\| `(\w+)`", poller, re.MULTILINE)
+    }
+    assert {"decode", *lro_poller.WaitOptions.__annotations__} == {*options}
     parts = {name for name in vars(lro_poller.OperationFuture) if not name.startswith("_")}
     assert parts <= set(re.findall(r"`(\w+)", future))
 

@@ -73,8 +73,8 @@ async def test_rests_without_a_token_get_longer_until_there_is_one() -> None:
         now = max(loop.time(), turns.rests_until)
         turns.rest(now)
         turns.rest(now)  # whoever else was told the same
-        assert not turns.are_open(now, 0)
-        assert turns.are_open(turns.rests_until, 0)
+        assert not turns.are_open(now)
+        assert turns.are_open(turns.rests_until)
         return turns.rests_until - now
 
     first, second, third = (rest() for _ in range(3))

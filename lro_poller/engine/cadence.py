@@ -18,7 +18,7 @@ from ..errors import BackoffError
 from ..operation import Operation
 from .forecast import JITTER
 
-__all__ = ["BackoffFactory", "Generated", "check_backoff", "jittered"]
+__all__ = ["BackoffFactory", "BackoffWaits", "check_backoff", "jittered"]
 
 BackoffFactory: TypeAlias = Callable[[], Generator[Any, Any, None]]
 """A wait generator function of `backoff`, or a `functools.partial` of one."""
@@ -27,7 +27,7 @@ _LONGEST_TOLD = 10**15  # of a whole number: Python refuses to write out the lon
 _MOST_TAKEN = 1000  # waits; a generator has long come to its longest by then, and a token may claim any number
 
 
-class Generated(msgspec.Struct, gc=False, eq=False):
+class BackoffWaits(msgspec.Struct, gc=False, eq=False):
     """The waits of a caller's `backoff` generator, made for one operation.
 
     The generator is made at the first wait and sent each running operation, as

@@ -17,7 +17,7 @@ from ..operation import Operation
 
 __all__ = ["Waiter", "Waiters", "everybody", "first", "joined", "left", "postpone", "with_last_polls"]
 
-_FEW = 16  # of whom each last poll is planned, at the cost of going through them at each
+_FEW = 16  # with deadlines, who have a last poll each: every alarm goes through all of them
 _SWEEP_FROM = 64  # below this many deadlines that count no more a sweep costs more than it frees
 
 
@@ -39,13 +39,12 @@ class Waiter(Protocol):
 class Crowd:
     """Several who wait for one operation, or who are left of several."""
 
-    __slots__ = ("_deadlines", "_members", "_numbering", "_numbers", "_timed")
+    __slots__ = ("_deadlines", "_members", "_numbering", "_timed")
 
     def __init__(self, first: Waiter) -> None:
         self._numbering = itertools.count()
-        self._members: dict[int, Waiter] = {}  # in the order in which they came
-        self._numbers: dict[Waiter, int] = {}
-        self._timed: dict[int, Waiter] = {}  # those of them who have a deadline
+        self._members: dict[Waiter, int] = {}  # with their numbers, in the order in which they came
+        self._timed: dict[int, Waiter] = {}  # by number, those of them who have a deadline
         # A heap; it holds nobody who has left, for a future may hold much. Who is no member, or has another
         # deadline by now, is passed over when that surfaces.
         self._deadlines: list[tuple[float, int]] = []
@@ -56,22 +55,20 @@ class Crowd:
 
     def join(self, who: Waiter) -> None:
         """`who` is one of them."""
-        self._numbers[who] = number = next(self._numbering)
-        self._members[number] = who
+        self._members[who] = next(self._numbering)
         self.note_deadline(who)
 
     def leave(self, who: Waiter) -> None:
         """`who` is one no more; nothing happens to one who is not."""
-        number = self._numbers.pop(who, None)
+        number = self._members.pop(who, None)
         if number is not None:
-            del self._members[number]
             self._timed.pop(number, None)
 
     def note_deadline(self, who: Waiter) -> None:
         """Takes note of the deadline that a member has now."""
         if who.deadline is None:
             return
-        number = self._numbers[who]
+        number = self._members[who]
         self._timed[number] = who
         heapq.heappush(self._deadlines, (who.deadline, number))
         if len(self._deadlines) > 2 * len(self._timed) + _SWEEP_FROM:
@@ -81,7 +78,7 @@ class Crowd:
 
     def everybody(self) -> tuple[Waiter, ...]:
         """All of them."""
-        return tuple(self._members.values())
+        return tuple(self._members)
 
     def with_last_polls(self) -> Sequence[Waiter]:
         """Those whose last polls are planned: all of a few with deadlines; of more, each when its own is the first."""
@@ -94,7 +91,7 @@ class Crowd:
         """Who has the first deadline; None where nobody has one."""
         while self._deadlines:
             when, number = self._deadlines[0]
-            who = self._members.get(number)
+            who = self._timed.get(number)
             if who is not None and who.deadline == when:
                 return who
             heapq.heappop(self._deadlines)

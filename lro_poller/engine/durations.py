@@ -100,7 +100,7 @@ class Durations:
     """The durations of one kind.
 
     Attributes:
-        seen: How many durations there were, ever.
+        seen: How many durations were recorded, ever, those of operations that were lost sight of included.
     """
 
     __slots__ = ("_complete_after", "_ended", "_estimates", "_latest", "_passed_over", "_running", "seen")

@@ -62,12 +62,12 @@ class Forecast(Protocol):
     def next_look(self, age: float, *, granted: bool = False) -> float:
         """At which age to look again, after a look at `age` that found the operation running.
 
-        Where a rate was `granted` looks stand closer: whoever cannot be polled within it goes by worth.
+        Where a rate was `granted` looks stand closer: if more fall due than it allows, the queue decides.
         """
         ...
 
     def place(self, age: float) -> int:
-        """Which of the places that `worth_after` is told for an age is at: they are 6% of the age apart."""
+        """The index of an age, as `worth_after` takes it: of the last of `outlook.AGES` that is not above `age`."""
         ...
 
     def worth_after(self, place: int, level: int) -> float:

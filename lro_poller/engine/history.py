@@ -108,7 +108,7 @@ class Kind:
         self._fresh += 1
         enough = min(self.durations.seen * _REBUILD_SHARE, _REBUILD_COUNT)
         if self._planned is not None and self._fresh >= enough and now - self._built >= _REBUILD_EVERY:
-            self._replanning.ask(self, now)  # of a kind that nobody asks there is no plan to make anew
+            self._replanning.ask(self, now)  # where there is no plan the next question makes one anyway
 
     def next_look(self, age: float, *, granted: bool = False) -> float:
         return self._plan().next_look(age, granted=granted)
@@ -120,16 +120,10 @@ class Kind:
         return self._plan().worth_after(place, level)
 
     def _plan(self) -> Forecast:
-        planned = self._planned
-        if planned is None:
-            planned, self._fresh = self._made(), 0
-            self._planned = planned
-        return planned
-
-    def _made(self) -> Forecast:
-        if not self.durations.seen:
-            return PLAIN
-        return by_survival(self.durations.survival())
+        if self._planned is None:
+            self._planned = by_survival(self.durations.survival()) if self.durations.seen else PLAIN
+            self._fresh = 0
+        return self._planned
 
 
 class _SavedKind(msgspec.Struct, forbid_unknown_fields=True):

@@ -15,7 +15,7 @@ import math
 __all__ = ["FAIR_TURN", "Order", "Orders"]
 
 FAIR_TURN = 8
-"""Of so many turns in a row each of the two orders has one at the least, or who goes before all others."""
+"""Every eighth turn goes by the place in line, and of the other seven one by worth, unless somebody goes first."""
 
 _REMEMBERED = 800  # polls; then what was counted so far counts half
 _CLEAR = 3.0  # standard errors by which the place in line has to find more: asked so often, two are had by chance

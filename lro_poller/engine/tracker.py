@@ -23,7 +23,7 @@ from ..counting import counted
 from ..errors import PollError
 from ..operation import Operation
 from . import crowd
-from .cadence import Generated
+from .cadence import BackoffWaits
 from .crowd import Waiter, Waiters
 from .forecast import PLAIN, Forecast, Hints
 from .history import Kind
@@ -138,7 +138,8 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         sightings: How many polls found it running; the attempt number of its backoff.
         failures: How many polls failed in a row.
         token_refused: Whether the last poll was refused for its token, so that the next has a new one.
-        wait: The last wait between two polls that found it running, in seconds.
+        wait: The wait that was chosen after the last poll that found it running, in seconds: after one that fails it
+            is no shorter. 0 once somebody has asked to see it now.
         due: When its next poll is due, or its last was.
         not_before: Until when the service asks to be left alone about it.
         operation: As last read; None before the first reply.
@@ -162,7 +163,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     kind: Kind | None = None
     learns: bool = True
     hints: Hints | None = None
-    backoff: Generated | None = None
+    backoff: BackoffWaits | None = None
     polls: int = 0
     sightings: int = 0
     failures: int = 0

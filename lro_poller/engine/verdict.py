@@ -56,13 +56,13 @@ class Ended(msgspec.Struct, frozen=True):
 class Setback(msgspec.Struct, frozen=True):
     """The poll failed in a way that passes.
 
-    `delay` is how many seconds the server asks to be left alone; `general` tells that it is
-    not about this operation: the service is polled too much, or there is no token to be had.
+    `delay` is how many seconds the server asks to be left alone; `no_token` tells that the poll was not sent,
+    because there is no token to be had.
     """
 
     error: PollError
     delay: float = 0.0
-    general: bool = False
+    no_token: bool = False
 
 
 class Unauthorized(msgspec.Struct, frozen=True):
@@ -104,7 +104,7 @@ def judge(service: Service, name: str, reply: Reply, read: Dialect, *, age: floa
         return Unauthorized(error)
     if passes(reply.status) or (reply.status == 404 and age < service.not_found_grace):
         asked = max(retry_after(reply.headers, arrived), _bounded(status.retry_delay))
-        return Setback(error, asked, reply.status == 429)
+        return Setback(error, asked)
     return Refused(error)
 
 
@@ -121,7 +121,7 @@ def judge_fault(name: str, no_reply: NoReply, *, reached: bool, configured: bool
     error = PollError(name, no_reply.reason)
     error.__cause__ = no_reply.__cause__
     mistake = no_reply.fault is Fault.UNTRUSTED or (no_reply.fault is Fault.UNKNOWN_HOST and configured)
-    return Refused(error) if mistake and not reached else Setback(error, general=no_reply.fault is Fault.UNAUTHORIZED)
+    return Refused(error) if mistake and not reached else Setback(error, no_token=no_reply.fault is Fault.UNAUTHORIZED)
 
 
 def retry_after(headers: Mapping[str, str], arrived: float) -> float:

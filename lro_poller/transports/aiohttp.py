@@ -137,9 +137,8 @@ class AiohttpTransport:
             # ValueError: aiohttp lets some of the parser's and the decompressor's escape.
             failure = self._no_reply(error)
             cause = _system_error(error)
-            if (
-                cause is not None
-            ):  # the frames it came through hold the request with its token, and may be kept for long
+            if cause is not None:
+                # The frames it came through hold the request with its token, and may be kept for long.
                 cause.__traceback__ = cause.__context__ = None
         raise failure from cause
 

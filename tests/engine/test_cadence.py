@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lro_poller.engine.cadence import Generated, check_backoff, jittered
+from lro_poller.engine.cadence import BackoffWaits, check_backoff, jittered
 from lro_poller.engine.forecast import PLAIN, around, wait_by
 from lro_poller.engine.history import Kind
 from lro_poller.errors import BackoffError
@@ -38,11 +38,11 @@ class Running:
     seen: float
 
 
-def made(factory: Any) -> Generated:
-    return Generated(factory)
+def made(factory: Any) -> BackoffWaits:
+    return BackoffWaits(factory)
 
 
-def waits(cadence: Generated, count: int) -> list[float]:
+def waits(cadence: BackoffWaits, count: int) -> list[float]:
     return [cadence.wait(attempt, RUNNING) for attempt in range(1, count + 1)]
 
 

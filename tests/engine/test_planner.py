@@ -10,7 +10,7 @@ import backoff
 import pytest
 
 from lro_poller.engine.budget import Limiter
-from lro_poller.engine.cadence import Generated
+from lro_poller.engine.cadence import BackoffWaits
 from lro_poller.engine.forecast import PLAIN, wait_by
 from lro_poller.engine.history import History
 from lro_poller.engine.learning import Learner
@@ -71,7 +71,7 @@ def test_what_runs_is_polled_when_its_forecast_says(max_rate: float) -> None:
 @pytest.mark.behaviour("B13")
 def test_waits_of_the_caller_win_and_are_spread_by_a_tenth() -> None:
     one = scene()
-    one.tracker.backoff = Generated(functools.partial(backoff.constant, interval=20))
+    one.tracker.backoff = BackoffWaits(functools.partial(backoff.constant, interval=20))
     one.poll(START)
     one.planner.park(one.tracker, START, 0.0)
     assert (one.tracker.wait, one.tracker.due) == (20.0, START + 18.0)
@@ -79,7 +79,7 @@ def test_waits_of_the_caller_win_and_are_spread_by_a_tenth() -> None:
 
 def test_a_generator_that_misbehaves_is_told() -> None:
     one = scene()
-    one.tracker.backoff = Generated(functools.partial(backoff.constant, interval=-1))
+    one.tracker.backoff = BackoffWaits(functools.partial(backoff.constant, interval=-1))
     one.poll(START)
     with pytest.raises(BackoffError):
         one.planner.park(one.tracker, START, 0.5)
@@ -173,7 +173,7 @@ def test_what_code_of_the_callers_has_changed_meanwhile_stands() -> None:
         one.planner.hurry(one.tracker, START)
         yield 40.0
 
-    one.tracker.backoff = Generated(waits)  # type: ignore[arg-type]  # it misbehaves in more than its type
+    one.tracker.backoff = BackoffWaits(waits)  # type: ignore[arg-type]  # it misbehaves in more than its type
     one.poll(START)
     one.planner.park(one.tracker, START, 0.5)
     assert one.queue.pop(START) is one.tracker

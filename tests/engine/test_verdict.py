@@ -117,14 +117,6 @@ def test_a_401_asks_for_a_new_token() -> None:
     assert (verdict.error.http_status, verdict.error.code, verdict.error.message) == (401, 16, "expired")
 
 
-@pytest.mark.behaviour("B18")
-@pytest.mark.parametrize("status", PASSING)
-def test_only_a_429_is_about_more_than_this_operation(status: int) -> None:
-    verdict = judged(status)
-    assert isinstance(verdict, Setback)
-    assert verdict.general is (status == 429)
-
-
 @pytest.mark.behaviour("B17", "B25")
 @pytest.mark.parametrize("status", REDIRECTS)
 def test_the_error_of_a_redirect_says_that_none_is_followed(status: int) -> None:
@@ -413,7 +405,7 @@ def test_an_operation_that_failed_is_no_poll_that_failed() -> None:
 def test_a_success_that_is_no_operation_is_a_setback_that_quotes_nothing(status: int, body: bytes) -> None:
     verdict = judged(status, body)
     assert isinstance(verdict, Setback)
-    assert (verdict.error.http_status, verdict.error.status, verdict.general) == (status, None, False)
+    assert (verdict.error.http_status, verdict.error.status, verdict.no_token) == (status, None, False)
     assert "SECRET" not in f"{verdict!r} {verdict.error}"
 
 
@@ -487,7 +479,7 @@ def test_any_reply_has_a_verdict_of_its_class_and_nothing_is_raised(
 
 @pytest.mark.behaviour("B16", "B17", "B18")
 @pytest.mark.parametrize(
-    "fault, reached, configured, verdict, general",
+    "fault, reached, configured, verdict, no_token",
     [
         (Fault.UNREACHABLE, False, False, Setback, False),
         (Fault.UNREACHABLE, True, True, Setback, False),
@@ -507,11 +499,11 @@ def test_any_reply_has_a_verdict_of_its_class_and_nothing_is_raised(
     ],
 )
 def test_no_reply_passes_unless_the_origin_was_a_mistake_from_the_start(
-    fault: Fault, reached: bool, configured: bool, verdict: type, general: bool | None
+    fault: Fault, reached: bool, configured: bool, verdict: type, no_token: bool | None
 ) -> None:
     met = judge_fault(NAME, NoReply(fault, "what happened"), reached=reached, configured=configured)
     assert type(met) is verdict
-    assert getattr(met, "general", None) is general
+    assert getattr(met, "no_token", None) is no_token
     assert getattr(met, "delay", 0.0) == 0.0
 
 
