@@ -386,11 +386,14 @@ def check_loop(loop: asyncio.AbstractEventLoop, used: object) -> None:
         here = asyncio.get_running_loop()
     except RuntimeError:
         here = None
-    if here is not loop:
-        raise RuntimeError(
-            f"{used!r} is used outside its event loop; from another thread, hand a function to "
-            "loop.call_soon_threadsafe, or a coroutine to asyncio.run_coroutine_threadsafe"
-        )
+    if here is loop:
+        return
+    if here is None or loop.is_running():
+        way = "from another thread, hand a function to loop.call_soon_threadsafe, or a coroutine to "
+        way += "asyncio.run_coroutine_threadsafe"
+    else:
+        way = "each loop needs a poller of its own; a test and its fixtures need the same loop scope"
+    raise RuntimeError(f"{used!r} is used outside its event loop; {way}")
 
 
 def _call(callback: Callable[..., object], future: OperationFuture[Any]) -> None:

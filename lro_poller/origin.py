@@ -43,7 +43,10 @@ def check_origin(endpoint: str, *, allow_http: bool = False, what: str = "endpoi
     except ValueError as error:
         raise ValueError(f"{what} {shown}: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        meant = f"; did you mean 'https://{endpoint}'?" if _BARE_HOST.fullmatch(endpoint) else ""
+        meant = ""
+        if _BARE_HOST.fullmatch(endpoint):
+            scheme = "http" if _is_loopback(endpoint.partition(":")[0]) else "https"
+            meant = f"; did you mean '{scheme}://{endpoint}'?"
         raise ValueError(f"{what} {shown} must be an origin such as 'https://example.com:443'{meant}")
     if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError(f"{what} {shown} must be an origin: scheme, host and port, nothing else")

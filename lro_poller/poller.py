@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random as _random
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
@@ -101,7 +101,7 @@ class OperationPoller:
             with `PollError`; None for any number. Failures that trying again cannot mend end a wait anyway.
         cancel_grace: Seconds to go on waiting for the outcome of an operation that was cancelled at its deadline.
         allow_http: Whether a plain-HTTP endpoint may be on another machine.
-        random: The source of jitter, uniform in [0, 1).
+        random: The source of jitter, a function that returns a number in [0, 1).
 
     Raises:
         ValueError: an argument is out of its range, or no number where one belongs.
@@ -345,9 +345,7 @@ class OperationPoller:
         await self._running().errands.cancel(name)
 
     @overload
-    async def wait_all(
-        self, operations: Iterable[OperationFuture[T]], *, decode: Any = ..., **options: Unpack[WaitOptions]
-    ) -> list[OperationFuture[T]]: ...
+    async def wait_all(self, operations: Iterable[OperationFuture[T]]) -> list[OperationFuture[T]]: ...
 
     @overload
     async def wait_all(
@@ -373,14 +371,14 @@ class OperationPoller:
         the waits that it began are cancelled; futures that were passed in are not.
 
         Args:
-            operations: As in `submit`, or futures, which keep what they were submitted with.
+            operations: As in `submit`, or futures, if nothing else is asked: they keep what they were submitted with.
             decode: As in `submit`.
             options: As in `submit`.
 
         Raises:
             InvalidOperationName, ValueError, RuntimeError: as `submit`.
         """
-        futures, own = self._submit_all(operations, self._make_terms(decode=decode, **options))
+        futures, own = self._submit_all(operations, decode=decode, **options)
         try:
             await all_done(futures)
         except asyncio.CancelledError:
@@ -391,9 +389,7 @@ class OperationPoller:
         return futures
 
     @overload
-    def as_completed(
-        self, operations: Iterable[OperationFuture[T]], *, decode: Any = ..., **options: Unpack[WaitOptions]
-    ) -> AsyncIterator[OperationFuture[T]]: ...
+    def as_completed(self, operations: Iterable[OperationFuture[T]]) -> AsyncIterator[OperationFuture[T]]: ...
 
     @overload
     def as_completed(
@@ -417,14 +413,14 @@ class OperationPoller:
         Operations that have not ended when you leave the loop are still polled.
 
         Args:
-            operations: As in `submit`, or futures, which keep what they were submitted with.
+            operations: As in `submit`, or futures, if nothing else is asked: they keep what they were submitted with.
             decode: As in `submit`.
             options: As in `submit`.
 
         Raises:
             InvalidOperationName, ValueError, RuntimeError: as `submit`.
         """
-        return Completions(self._submit_all(operations, self._make_terms(decode=decode, **options))[0])
+        return Completions(self._submit_all(operations, decode=decode, **options)[0])
 
     async def drain(self) -> None:
         """Waits until nothing is pending, and raises none of the outcomes.
@@ -447,15 +443,17 @@ class OperationPoller:
         return self._running().pending()
 
     def _submit_all(
-        self, operations: Iterable[Submittable | OperationFuture[Any]], terms: Terms
+        self, operations: Iterable[Submittable | OperationFuture[Any]], **options: Any
     ) -> tuple[list[OperationFuture[Any]], list[OperationFuture[Any]]]:
         """The futures of all, in order, and those among them that were made here."""
+        terms = self._make_terms(**options)
+        asked = [option for option, value in options.items() if value is not None]
         if isinstance(operations, str | Mapping) or not isinstance(operations, Iterable):
             raise TypeError(f"operations must be several, such as a list of names, not {type(operations).__name__}")
         runner = self._running()
         # All are read before any is submitted: a wrong one among them must not leave the others being polled.
         given = [
-            _in_this_loop(one) if isinstance(one, OperationFuture) else read_submission(self._service.names, one)
+            _as_it_is(one, asked) if isinstance(one, OperationFuture) else read_submission(self._service.names, one)
             for one in operations
         ]
         futures = [one if isinstance(one, OperationFuture) else runner.submit(one, terms) for one in given]
@@ -499,8 +497,16 @@ class OperationPoller:
         return QUOTA_SHARE * quota.polls / quota.seconds
 
 
-def _in_this_loop(future: OperationFuture[T]) -> OperationFuture[T]:
+def _as_it_is(future: OperationFuture[T], asked: Sequence[str]) -> OperationFuture[T]:
+    """A future that others are waited for with.
+
+    Raises:
+        RuntimeError: it belongs to another event loop.
+        TypeError: something is `asked` of it that it cannot be given any more.
+    """
     check_loop(future._host.loop, future)
+    if asked:
+        raise TypeError(f"{future!r} keeps what it was submitted with: pass its name, or leave out {', '.join(asked)}")
     return future
 
 

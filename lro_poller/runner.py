@@ -271,7 +271,8 @@ class Runner:
         if isinstance(verdict, Ended):
             return "ended"
         brought = "still running" if isinstance(verdict, Running) else summary(verdict.error)
-        return f"{brought}; the next in {max(tracker.due - now, 0):.1f} s" if tracker in self._queue else brought
+        following = max(min(tracker.due, tracker.alarm) - now, 0)  # a last poll comes before a deadline
+        return f"{brought}; the next in {following:.1f} s" if tracker in self._queue else brought
 
     # What follows from a poll.
 
@@ -313,7 +314,13 @@ class Runner:
         """Logs that a poll has failed and is made again."""
         if tracker.error is not None and now >= self._quiet_until:
             self._quiet_until = now + _WARN_EVERY
-            logger.warning("%s: a poll failed: %s; polling goes on", tracker.name, summary(tracker.error))
+            logger.warning("%s: a poll failed: %s; %s", tracker.name, summary(tracker.error), self._outlook(now))
+
+    def _outlook(self, now: float) -> str:
+        """For the log: how polling goes on after a poll that failed."""
+        if halted := self._limiter.halted_for(now):
+            return f"no poll starts for {halted:.0f} s, and then {self._limiter.rate(now):.2g} a second at the most"
+        return "polling goes on"
 
     def _resolve(self, tracker: Tracker, now: float) -> None:
         """Hands an operation that is done to who waits. A decoder that ends the program takes nobody else's outcome."""

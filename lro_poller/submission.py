@@ -90,6 +90,8 @@ def _forgotten(given: object) -> str:
     if inspect.iscoroutine(given):
         given.close()  # or Python would say once more that it was never awaited
         return ": await it first"
+    if hasattr(given, "add_done_callback"):  # a task, or a future of asyncio or of a thread
+        return ": submit what it returns"
     return ": call its execute() first" if hasattr(given, "execute") else ""
 
 

@@ -499,6 +499,6 @@ async def test_a_token_that_cannot_be_had_is_the_failure_of_one_poll_and_no_othe
         while not credentials.refreshes:
             await asyncio.sleep(0.01)
         credentials.error = None
-        await poller.wait_all(futures, deadline=10)
+        await poller.wait_all(futures)
     failed = [future.exception() for future in futures if future.exception() is not None]
     assert [type(error) for error in failed] == [PollError]

@@ -264,6 +264,33 @@ async def test_that_polling_goes_on_is_said_only_where_it_does(
     assert ("polling goes on" in caplog.text) is goes_on
 
 
+@pytest.mark.behaviour("B18")
+async def test_a_429_is_told_with_what_it_does_to_all_polls(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "lro_poller")
+    async with make_poller(emulator.origin) as poller:
+        await poller.submit(emulator.add_operation("operations/a", faults=[HttpError(429, retry_after=20)]))
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told == (
+        "operations/a: a poll failed: HTTP 429: RESOURCE_EXHAUSTED; "
+        "no poll starts for 20 s, and then 0.5 a second at the most"
+    )
+
+
+@pytest.mark.parametrize("options", [{"deadline": 1}, {"decode": int}, {"kind": "a", "expected": None}])
+async def test_what_a_future_cannot_be_given_any_more_is_not_asked_of_it(
+    poller: OperationPoller, options: dict[str, Any]
+) -> None:
+    future = poller.submit("operations/a")
+    (option, *_) = options
+    with pytest.raises(TypeError, match=f"keeps what it was submitted with: pass its name, or leave out {option}$"):
+        await poller.wait_all([future], **options)
+    with pytest.raises(TypeError, match="keeps what it was submitted with"):
+        poller.as_completed(["operations/b", future], **options)
+    assert poller.pending() == [future]
+
+
 def _any(given: Any) -> Any:
     """As callers without a type checker have it."""
     return given

@@ -215,7 +215,7 @@ def test_a_stream_of_updates_is_read_in_its_own_loop(lro_emulator: Emulator) -> 
 
     with asyncio.Runner() as home, asyncio.Runner() as elsewhere:
         poller, future = home.run(open_poller())
-        with pytest.raises(RuntimeError, match="is used outside its event loop"):
+        with pytest.raises(RuntimeError, match="is used outside its event loop; each loop needs a poller of its own"):
             elsewhere.run(read(future))
         home.run(poller.__aexit__(None, None, None))
 

@@ -176,9 +176,18 @@ def test_any_text_is_refused_or_an_origin_that_nothing_follows(endpoint: str) ->
     assert check_origin(origin) == origin
 
 
-@pytest.mark.parametrize("endpoint", ["example.com", "api.example.com:8443", "localhost:8901", "localhost"])
-def test_a_bare_host_is_told_what_may_have_been_meant(endpoint: str) -> None:
-    with pytest.raises(ValueError, match=rf"; did you mean 'https://{re.escape(endpoint)}'\?$"):
+@pytest.mark.parametrize(
+    "scheme, endpoint",
+    [
+        ("https", "example.com"),
+        ("https", "api.example.com:8443"),
+        ("http", "localhost:8901"),
+        ("http", "localhost"),
+        ("http", "127.0.0.1:8901"),
+    ],
+)
+def test_a_bare_host_is_told_what_may_have_been_meant(scheme: str, endpoint: str) -> None:
+    with pytest.raises(ValueError, match=rf"; did you mean '{scheme}://{re.escape(endpoint)}'\?$"):
         check_origin(endpoint)
 
 

@@ -118,6 +118,10 @@ def test_the_example_of_a_dialect_runs_as_it_stands(
         assert emulator.polls(name) == 2
 
 
+def test_the_example_of_an_emulated_dialect_runs_as_it_stands() -> None:
+    run(SERVICES[1].partition("async with")[0] + SERVICES[2])
+
+
 async def test_the_batch_can_be_run_again(emulator: Emulator) -> None:
     scope: dict[str, Any] = {}
     exec(compile(RECIPES[0], "recipes.md", "exec"), scope)

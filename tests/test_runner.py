@@ -7,6 +7,7 @@ import datetime
 import email.utils
 import functools
 import gc
+import logging
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import TransportError
 
-from lro_poller import Budget, History, OperationPoller
+from lro_poller import Budget, History, OperationPoller, PollTimeout
 from lro_poller.testing import Emulator, HttpError, RawReply
 from lro_poller.wire import Reply
 
@@ -147,6 +148,18 @@ async def test_looking_now_polls_at_once_and_keeps_the_rate(
         future.poll_now()
     await asyncio.gather(*futures)
     assert [request.time - began for request in emulator.requests] == pytest.approx([0, 0.5, 1.0, 1.5], abs=0.05)
+
+
+async def test_the_log_says_when_the_next_poll_is_a_last_one_included(
+    emulator: Emulator, open_poller: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "lro_poller")
+    poller = await open_poller(backoff=EVERY_HOUR)
+    name = emulator.add_operation("operations/a", duration=None)
+    with pytest.raises(PollTimeout):
+        await poller.submit(name, deadline=10)
+    first, *_ = [message for message in caplog.messages if "poll 1" in message]
+    assert first == "operations/a: poll 1: still running; the next in 9.0 s"
 
 
 @pytest.mark.behaviour("B19", "B28")

@@ -39,9 +39,20 @@ def test_a_service_that_is_not_listed_is_taken_as_it_is() -> None:
 
 @pytest.mark.parametrize("text", ["", "workspaceevents", "workspaceevents:v2", "WORKSPACEEVENTS:v1", "nothing"])
 def test_an_unknown_text_is_refused_and_the_known_are_listed(text: str) -> None:
-    with pytest.raises(ValueError, match=r"known: workspaceevents:v1beta, workspaceevents:v1$") as caught:
+    with pytest.raises(ValueError, match=r"known are 'workspaceevents:v1beta', 'workspaceevents:v1'") as caught:
         find(text)
     assert repr(text) in str(caught.value)
+
+
+def test_names_do_not_begin_with_the_version_that_stands_before_them() -> None:
+    with pytest.raises(ValueError, match=r"'v2/projects/\*' comes after v2/"):
+        Service("run", "v2", "https://run.googleapis.com", NamePattern("v2/projects/*"))
+
+
+def test_scopes_may_be_a_list() -> None:
+    service = Service("run", "v2", "https://run.googleapis.com", scopes=["a", "b"])  # type: ignore[arg-type]
+    assert service.scopes == ("a", "b")
+    assert hash(service)
 
 
 @pytest.mark.parametrize("value", [None, 5, b"workspaceevents:v1", ["workspaceevents:v1"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import types
 from pathlib import PurePath
 from typing import Any
@@ -221,7 +222,12 @@ class Request:
 
 
 @pytest.mark.parametrize(
-    "given, remedy", [(made, "coroutine: await it first"), (Request, "Request: call its execute() first")]
+    "given, remedy",
+    [
+        (made, "coroutine: await it first"),
+        (Request, "Request: call its execute() first"),
+        (concurrent.futures.Future, "Future: submit what it returns"),
+    ],
 )
 def test_what_was_forgotten_is_told(given: Any, remedy: str) -> None:
     with pytest.raises(TypeError) as caught:

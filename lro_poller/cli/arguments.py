@@ -199,7 +199,7 @@ def _add_get(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     get.add_argument("name", metavar="NAME", help="such as operations/abc")
     _add_service(get)
     get.set_defaults(max_in_flight=1, max_rate=None)
-    _add_format(get, "text")
+    _add_format(get, bar=False)
 
 
 def _add_emulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -270,10 +270,15 @@ def _add_service(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_format(command: argparse.ArgumentParser, auto: str = "text, with a progress bar on a terminal") -> None:
+def _add_format(command: argparse.ArgumentParser, *, bar: bool = True) -> None:
+    auto = (
+        "auto: text, with a progress bar on a terminal (by the extra 'cli'); text: no bar"
+        if bar
+        else "auto, text: text"
+    )
     command.add_argument(
         "--format",
         choices=("auto", "text", "json"),
         default="auto",
-        help=f"auto: {auto}; text: no bar; json: one object a line on standard output, nothing else there",
+        help=f"{auto}; json: one object a line on standard output, nothing else there",
     )

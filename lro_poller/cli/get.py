@@ -37,7 +37,7 @@ async def _get(options: argparse.Namespace) -> Exit:
     if options.format == "json":
         write_json(record.json())
     else:
-        write_line("\n".join(part for part in (record.text(), record.details()) if part))
+        write_line(record.whole_text())
     return record.exit
 
 

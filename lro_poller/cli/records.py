@@ -65,14 +65,15 @@ class Record:
 
     def text(self) -> str:
         """As one line."""
-        why = ": ".join(part for part in (self.code, self.message) if part)
+        told = self.code and self.message and self.code in self.message
+        why = ": ".join(part for part in (None if told else self.code, self.message) if part)
         parts = [self.name, self.outcome.replace("_", " "), counted(self.polls, "poll"), f"{self.elapsed:.1f} s", why]
         return escape_controls("  ".join(part for part in parts if part))
 
-    def details(self) -> str:
-        """The metadata and the response, indented, a field after another; "" where there is neither."""
+    def whole_text(self) -> str:
+        """As that line, and below it the metadata and the response, indented."""
         shown = {"metadata": self.metadata, "response": self.response}
-        return "\n".join(f"{name}: {_indent(raw)}" for name, raw in shown.items() if raw is not None)
+        return "\n".join([self.text(), *(f"{name}: {_indent(raw)}" for name, raw in shown.items() if raw is not None)])
 
 
 def record_of(future: OperationFuture[Any]) -> Record:
@@ -137,7 +138,7 @@ def _describe(error: LroError) -> tuple[str, str | None, str]:
             return "timed_out", None, str(error).removeprefix(f"{error.name}: ")
         case PollError():
             code = None if error.status is None else error.status.code_name
-            return "poll_failed", code, str(error).removeprefix(f"{error.name}: ")
+            return "poll_failed", code, str(error).removeprefix(f"{error.name}: the poll failed: ")
     return "poll_failed", None, str(error)
 
 

@@ -6,7 +6,7 @@ import argparse
 import math
 import re
 
-from ..services import Service, find
+from ..services import SERVICES, Service
 
 __all__ = [
     "parse_count",
@@ -46,11 +46,10 @@ def parse_port(text: str) -> int:
 
 
 def parse_service(text: str) -> Service:
-    """A service of the catalogue."""
-    try:
-        return find(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    """A service that is known by name."""
+    if text not in SERVICES:
+        raise argparse.ArgumentTypeError(f"unknown service {text!r}; known are {', '.join(SERVICES)}")
+    return SERVICES[text]
 
 
 def parse_count(text: str) -> int:

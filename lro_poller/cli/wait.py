@@ -69,7 +69,8 @@ async def _report(poller: OperationPoller, untold: dict[OperationFuture[Any], No
         async for future in poller.as_completed(list(untold)):
             record = record_of(future)
             tally.add(record)
-            write(record.json() if form == "json" else record.text())
+            text = record.text() if tally.total > 1 else record.whole_text()
+            write(record.json() if form == "json" else text)
             del untold[future]
             told += future.polls
 

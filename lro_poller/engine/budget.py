@@ -274,6 +274,10 @@ class Limiter:
             asked = max(asked, retry_wait(self._throttles, 0.0))
         self._paused_until = max(self._paused_until, now + asked)
 
+    def halted_for(self, now: float) -> float:
+        """Seconds until the halt that a 429 began is over, as far as is known; 0 where there is none."""
+        return max(self._paused_until - now, 0.0)
+
     def rate(self, now: float) -> float:
         """How many polls a second may start at `now`."""
         return self._allowance.rate(now)

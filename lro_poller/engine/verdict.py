@@ -147,7 +147,6 @@ def acknowledge(name: str, _: bytes) -> Operation:
 def _judge_success(service: Service, name: str, reply: Reply, read: Dialect, arrived: float) -> Verdict:
     try:
         operation = read(name, reply.body)
-        ended = operation.done
     except ValueError as error:
         return Setback(PollError(name, str(error), reply.status))
     except (KeyboardInterrupt, SystemExit):
@@ -156,7 +155,10 @@ def _judge_success(service: Service, name: str, reply: Reply, read: Dialect, arr
         refusal = PollError(name, f"{type(error).__name__} in the dialect of {service.id}", reply.status)
         refusal.__cause__ = error
         return Refused(refusal)
-    return Ended(operation) if ended else Running(operation, retry_after(reply.headers, arrived))
+    if not isinstance(operation, Operation):
+        returned = f"the dialect of {service.id} returned a {type(operation).__name__}, not an Operation"
+        return Refused(PollError(name, returned, reply.status))
+    return Ended(operation) if operation.done else Running(operation, retry_after(reply.headers, arrived))
 
 
 def _bounded(seconds: float | None) -> float:

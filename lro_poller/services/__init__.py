@@ -23,5 +23,8 @@ def find(service: Service | str) -> Service:
     if not isinstance(service, str):
         raise TypeError(f"service must be a Service or a text such as 'workspaceevents:v1', not {service!r}")
     if service not in SERVICES:
-        raise ValueError(f"unknown service {service!r}; known: {', '.join(SERVICES)}")
+        known = ", ".join(map(repr, SERVICES))
+        raise ValueError(
+            f"unknown service {service!r}; known are {known}, and any other that is described by a Service"
+        )
     return SERVICES[service]

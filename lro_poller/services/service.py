@@ -49,6 +49,13 @@ _KINDS: dict[str, Any] = {
 }
 
 
+_EXAMPLES = {
+    "names": "a NamePattern, such as NamePattern('projects/*/operations/*')",
+    "quota": "a Quota, such as Quota(600, 60), or None",
+    "scopes": "several texts, such as ('https://www.googleapis.com/auth/cloud-platform',)",
+}
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Service:
     """One version of one API that has operations.
@@ -86,12 +93,14 @@ class Service:
         Raises:
             TypeError, ValueError: the message names it.
         """
+        if isinstance(self.scopes, list):
+            object.__setattr__(self, "scopes", tuple(self.scopes))
         for part, kind in _KINDS.items():
             value = getattr(self, part)
             if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
                 shown = kind.__name__ if isinstance(kind, type) else kind
-                hint = ", such as NamePattern('projects/*/operations/*')" if kind is NamePattern else ""
-                raise TypeError(f"{part} of a Service must be of type {shown}{hint}, not {value!r}")
+                wanted = _EXAMPLES.get(part, f"of type {shown}")
+                raise TypeError(f"{part} of a Service must be {wanted}, not {value!r}")
         check_function("dialect of a Service", self.dialect)
         object.__setattr__(self, "not_found_grace", check_wait("not_found_grace of a Service", self.not_found_grace))
         for scope in self.scopes:
@@ -101,6 +110,10 @@ class Service:
         for part, form in _FORMS.items():
             if not form.fullmatch(value := getattr(self, part)):
                 raise ValueError(f"{part} of a Service must be a word, such as 'run' or 'v2', not {value!r}")
+        if self.names.template.startswith(f"{self.version}/"):
+            raise ValueError(
+                f"names of a Service must not begin with its version: {self.names.template!r} comes after {self.version}/"
+            )
         origin = check_origin(self.origin, allow_http=True, what="origin of a Service")
         object.__setattr__(self, "origin", origin)  # as it is written mostly
 

@@ -30,8 +30,9 @@ from aiohttp import web
 from anyio.from_thread import start_blocking_portal
 from google.auth.credentials import AnonymousCredentials
 
-from ..checks import check_part, check_whole
+from ..checks import check_function, check_part, check_whole
 from ..counting import counted
+from ..operation import Operation
 from ..poller import OperationPoller
 from ..services import WORKSPACE_EVENTS, Quota, Service
 from ..status import Code
@@ -93,9 +94,11 @@ class Emulator:
             and does not count. None for any number.
         keep_requests: How many of the requests that came last are kept in `requests`; None for all.
         ssl_context: To serve HTTPS.
+        render: What the service makes of an operation that AIP-151 describes, both as JSON: the other way round of
+            its `dialect`, and needed where it has one.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of its range, or the service has a dialect and there is no `render`.
     """
 
     def __init__(
@@ -111,12 +114,16 @@ class Emulator:
         quota: Quota | None = None,
         keep_requests: int | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        render: Callable[[Json], Json] | None = None,
     ) -> None:
         if quota is not None and not isinstance(quota, Quota):
             raise TypeError(f"quota must be a Quota, such as Quota(600, 60), not {quota!r}")
         self._port = check_whole("port", port, 0, 65535)
         check_part("service", service, Service)
         self._service = service if cancellable is None else dataclasses.replace(service, cancellable=cancellable)
+        if render is None and service.dialect != Operation.from_json:
+            raise ValueError(f"{service.id} has a dialect: pass render=, which makes of an operation what that reads")
+        self._render = check_function("render", render) if render is not None else None
         self._quota = quota
         self._counted: deque[float] = deque()  # when the polls that count came
         self._keep_requests = None if keep_requests is None else check_whole("keep_requests", keep_requests, 0)
@@ -334,8 +341,12 @@ class Emulator:
         operation = self._named(request)
         fault = operation.next_fault()
         if fault is not None:
-            return await fault.answer(request, _encode(operation.read(self._now())))
-        return web.Response(body=_encode(operation.poll(self._now())), content_type="application/json")
+            return await fault.answer(request, self._written(operation.read(self._now())))
+        return web.Response(body=self._written(operation.poll(self._now())), content_type="application/json")
+
+    def _written(self, operation: Json) -> bytes:
+        """An operation as a reply to a poll has it."""
+        return json.dumps(operation if self._render is None else self._render(operation)).encode()
 
     def _count_poll(self, now: float) -> None:
         """Refuses a poll that the quota has no room for."""
@@ -455,10 +466,6 @@ async def _body(request: web.Request) -> Json:
     if not isinstance(body, dict):
         raise ApiError(Code.INVALID_ARGUMENT, "The body is no JSON object")
     return body
-
-
-def _encode(value: Json) -> bytes:
-    return json.dumps(value).encode()
 
 
 def _error(status: int, code: Code, message: str, details: Sequence[Json] = ()) -> web.Response:

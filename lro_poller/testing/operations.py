@@ -56,6 +56,8 @@ class Script:
                 raise TypeError(f"a fault must be one of lro_poller.testing's, such as HttpError(503), not {fault!r}")
         if self.error is not None and not isinstance(self.error, Code | dict):
             raise TypeError(f"error must be a Code, or the JSON of a google.rpc.Status, not {self.error!r}")
+        if self.error is not None and self.response is not None:
+            raise ValueError("give either a response or an error: an operation ends with one of them")
         if self.error is Code.OK:
             raise ValueError("error must be a Code of a failure; without an error an operation succeeds")
         json.dumps([self.response, self.error, self.metadata], allow_nan=False)  # raises here, and not at each poll

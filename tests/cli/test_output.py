@@ -57,7 +57,8 @@ def test_a_response_that_is_no_text_is_written_escaped(served: Emulator, command
 def test_words_of_a_service_stay_one_line_and_no_command_to_the_terminal(served: Emulator) -> None:
     name = served.add_operation(error={"code": 9, "message": "one\ntwo \x1b[2J three\r\x9b"})
     done = lro("wait", name, *at(served))
-    (line,) = done.stdout.splitlines()
+    assert len(done.stdout.splitlines()) == 2
+    line, _metadata = done.stdout.splitlines()
     assert line.endswith(r"FAILED_PRECONDITION: one\ntwo \x1b[2J three\r\x9b")
 
 

@@ -160,7 +160,7 @@ def test_a_record_of_something_nested_deeply_is_json_all_the_same() -> None:
 def test_the_line_and_the_details_of_a_record() -> None:
     made = record("failed", "ABORTED", message="by\nhand", metadata=b'{"a":1}')
     assert made.text() == r"operations/a  failed  2 polls  1.2 s  ABORTED: by\nhand"
-    assert made.details() == 'metadata: {\n  "a": 1\n}'
+    assert made.whole_text().partition("\n")[2] == 'metadata: {\n  "a": 1\n}'
     assert made.exit is Exit.FAILED
 
 
@@ -190,4 +190,6 @@ def test_the_record_of_a_failed_poll_has_the_status_of_its_reply() -> None:
     error = PollError("operations/a", "HTTP 403", 403, Status(Code.PERMISSION_DENIED, "not yours"))
     told = json.loads(record_of_error("operations/a", error, None, 1, 0.5).json())
     assert (told["outcome"], told["code"], told["http_status"]) == ("poll_failed", "PERMISSION_DENIED", 403)
-    assert told["message"] == "the poll failed: HTTP 403: PERMISSION_DENIED: not yours"
+    assert told["message"] == "HTTP 403: PERMISSION_DENIED: not yours"
+    line = record_of_error("operations/a", error, None, 1, 0.5).text()
+    assert line == "operations/a  poll failed  1 poll  0.5 s  HTTP 403: PERMISSION_DENIED: not yours"

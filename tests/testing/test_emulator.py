@@ -20,7 +20,17 @@ import pytest
 import trustme
 from yarl import URL
 
-from lro_poller import Cancelled, InvalidOperationName, NamePattern, OperationPoller, PollError, Service, testing
+from lro_poller import (
+    WORKSPACE_EVENTS,
+    Cancelled,
+    InvalidOperationName,
+    NamePattern,
+    Operation,
+    OperationPoller,
+    PollError,
+    Service,
+    testing,
+)
 from lro_poller.status import Code
 from lro_poller.testing import (
     Chance,
@@ -844,6 +854,19 @@ def _get(origin: str, path: str) -> tuple[int, Any]:
         connection.request("GET", path)
         response = connection.getresponse()
         return response.status, json.load(response)
+
+
+def test_a_service_with_a_dialect_needs_to_be_written_in_it() -> None:
+    service = dataclasses.replace(WORKSPACE_EVENTS, dialect=lambda name, body: Operation(name, True, None, body))
+    with pytest.raises(ValueError, match="workspaceevents:v1beta has a dialect: pass render="):
+        Emulator(service)
+    with pytest.raises(TypeError, match="render must be a function, not 'json'"):
+        Emulator(render="json")  # type: ignore[arg-type]
+
+
+def test_an_operation_ends_with_a_response_or_an_error() -> None:
+    with pytest.raises(ValueError, match="give either a response or an error"):
+        Script(response={}, error=Code.NOT_FOUND)
 
 
 def test_in_a_with_block_it_serves_code_that_blocks() -> None:

@@ -126,7 +126,6 @@ async def decode(poller: OperationPoller, names: list[str], google: Created) -> 
     typed = [poller.submit(name, decode=Subscription) for name in names]
     assert_type(await poller.wait_all(typed), list[OperationFuture[Subscription]])
     assert_type(poller.as_completed(typed), AsyncIterator[OperationFuture[Subscription]])
-    assert_type(await poller.wait_all(typed, decode=Status), list[OperationFuture[Subscription]])  # they keep their own
     assert_type(await poller.wait_all([*typed, "operations/b"]), list[OperationFuture[Any]])
 
 
