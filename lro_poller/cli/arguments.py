@@ -251,7 +251,7 @@ def _add_service(command: argparse.ArgumentParser) -> None:
         type=parse_service,
         default=WORKSPACE_EVENTS,
         metavar="ID",
-        help=f"such as {', '.join(list(SERVICES)[:3])} (default: {WORKSPACE_EVENTS.id})",
+        help=f"{' or '.join(SERVICES)} (default: {WORKSPACE_EVENTS.id}); others can be polled from Python",
     )
     service.add_argument("--endpoint", metavar="URL", help="another origin than the service's own")
     credentials = service.add_mutually_exclusive_group()
