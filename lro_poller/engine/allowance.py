@@ -32,8 +32,8 @@ _FOUND_BY = 0.14  # polls a second that each answer adds after that, until the n
 _LATER_CUT = 0.92  # of what was answered a second before a later 429
 _FADING = 0.85  # of what a minute has shown to be allowed, with each later 429
 _PLATEAU = 50.0  # seconds until the limit is where the trouble was; in as many again it is as far above
-_PLATEAU_POLLS = 35.0  # or as long as so many polls take, for each try that was refused: of few polls two are many
-_LONGEST_PLATEAU = 120.0  # seconds
+_PLATEAU_POLLS = 57.0  # or as long as so many polls take, for each try that was refused: of few polls two are many
+_LONGEST_PLATEAU = 180.0  # seconds
 _FORGOTTEN = 600.0  # seconds without a 429 after which there is no limit any more
 _LONGEST_USED_UP = 120.0  # seconds for which a quota by the minute can stay used up
 
