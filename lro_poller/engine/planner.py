@@ -72,16 +72,15 @@ class Planner:
 
     def hurry(self, tracker: Tracker, now: float) -> None:
         """Has it polled before others, or in its turn, or as soon as the service lets it."""
-        if tracker.not_before <= now and self._may_pass(tracker, now):
-            tracker.hurried = now
+        if tracker.not_before <= now and self._may_pass(tracker):
+            tracker.hurried = self._queue.taken
             self.put_first(tracker, now)
         elif not self._queue.is_due(tracker):  # one that is due, before a deadline perhaps, is not put off
             self.at_once(tracker, now)
 
-    def _may_pass(self, tracker: Tracker, now: float) -> bool:
+    def _may_pass(self, tracker: Tracker) -> bool:
         """Whether it may go before others: for the first time, or once they may all have had a turn since."""
-        since = now - tracker.hurried
-        return since == math.inf or since * self._limiter.recent_rate(now) >= self._queue.due
+        return self._queue.taken - tracker.hurried >= self._queue.due
 
     def put_first(self, tracker: Tracker, now: float, *, last: bool = False) -> None:
         """Has it polled before others, whatever the service asks for; before all if it is the `last` poll."""

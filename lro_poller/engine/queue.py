@@ -43,11 +43,15 @@ class Queue(Generic[T, K]):
     Args:
         key: What the worth of a poll of an item goes by: see `Lines`.
         worth: After how many seconds it is worth how much.
+
+    Attributes:
+        taken: How many were taken out so far, because their turn had come.
     """
 
-    __slots__ = ("_asked", "_due", "_last", "_lines", "_orders", "_polled", "_schedule", "_turns")
+    __slots__ = ("_asked", "_due", "_last", "_lines", "_orders", "_polled", "_schedule", "_turns", "taken")
 
     def __init__(self, key: Callable[[T], K], worth: Callable[[K, int], float]) -> None:
+        self.taken = 0
         self._schedule: Schedule[T] = Schedule()
         self._due: OrderedDict[T, None] = OrderedDict()  # as they got in line
         self._lines = Lines(key, worth)
@@ -125,10 +129,14 @@ class Queue(Generic[T, K]):
         """
         if not self._due:
             item = self._schedule.pop_due(now)
-            if item is None or not contended or self._schedule.next_time(now) > now:
+            if item is None:
+                return None
+            if not contended or self._schedule.next_time(now) > now:
+                self.taken += 1
                 return item
             self._line_up(item, now)
         self._move(now)
+        self.taken += 1
         self._turns += 1
         if (first := self._last or self._asked) and self._turns % FAIR_TURN:
             item = next(iter(first))

@@ -147,7 +147,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         line: Where it stands in the queue; None while it is not due, or goes before all others.
         streams: How many streams of updates want to see it running.
         last_poll_asked: When the last poll before a deadline was last asked for.
-        hurried: When somebody last had it polled before others.
+        hurried: How many polls the queue had given out when somebody last had it polled before others.
         alarm: When its deadlines are seen to next, `math.inf` for never. Whoever it is set for may have left.
         owner: Who keeps it, as long as anybody waits for it.
     """

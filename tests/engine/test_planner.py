@@ -28,10 +28,9 @@ RUNNING = Operation(NAME, False, None, b"{}")
 
 @dataclass
 class Scene:
-    """A planner with its queue and limiter, and one operation."""
+    """A planner, its queue, and one operation."""
 
     queue: PollQueue
-    limiter: Limiter
     planner: Planner
     tracker: Tracker
 
@@ -46,8 +45,7 @@ class Scene:
 def scene(max_rate: float = math.inf) -> Scene:
     queue: PollQueue = Queue(worth_key, worth_after)
     tracker = Tracker.start(NAME, START)
-    limiter = Limiter(max_rate=max_rate)
-    return Scene(queue, limiter, Planner(queue, limiter, Learner(History(), "svc")), tracker)
+    return Scene(queue, Planner(queue, Limiter(max_rate=max_rate), Learner(History(), "svc")), tracker)
 
 
 def test_one_of_which_nothing_is_known_is_polled_at_once() -> None:
@@ -125,18 +123,17 @@ def test_one_that_somebody_asks_for_goes_first() -> None:
 
 
 @pytest.mark.behaviour("B15", "B23")
-@pytest.mark.parametrize("answered, first", [(0, False), (1, False), (2, True)])
-def test_one_that_somebody_asks_for_again_goes_first_when_all_may_have_had_a_turn(
-    *, answered: int, first: bool
-) -> None:
+@pytest.mark.parametrize("others, first", [(0, False), (1, False), (2, True)])
+def test_one_that_somebody_asks_for_again_goes_first_when_all_may_have_had_a_turn(*, others: int, first: bool) -> None:
     one = scene()
-    for number in range(3):
+    for number in range(6):
         one.planner.at_once(Tracker.start(f"operations/{number}", START), START)
-    assert one.queue.pop(START) is not None  # the other two stand in line
+    assert one.queue.pop(START) is not None  # the next four stand in line
     one.planner.hurry(one.tracker, START)
     assert one.queue.pop(START) is one.tracker
-    for _ in range(answered * 5):  # a second, over five seconds
-        one.limiter.answered(START + 1.0)
+    assert one.queue.due == 5
+    for _ in range(others):
+        assert one.queue.pop(START) is not one.tracker
     one.planner.hurry(one.tracker, START + 1.0)
     assert (one.queue.pop(START + 1.0) is one.tracker) is first
     assert one.tracker.due == START + 1.0

@@ -316,7 +316,7 @@ def test_under_any_order_of_calls_the_books_are_right(script: list[tuple[str, in
     queue: Items = Queue(by_doubling, worth)
     items = [Item(number, doubles=[0.5, 3.0, math.inf][number % 3]) for number in range(10)]
     waiting: dict[int, float] = {}
-    now = 0.0
+    now, polled = 0.0, 0
     for call, number, wait in script:
         item = items[number]
         if call == "put":
@@ -337,10 +337,11 @@ def test_under_any_order_of_calls_the_books_are_right(script: list[tuple[str, in
             taken = queue.pop(now, contended=number % 2 == 0)
             assert (taken is None) == (not due)
             if taken is not None:
+                polled += 1
                 assert taken.number in due
                 del waiting[taken.number]
                 assert (taken._scheduled, taken.line) == (math.inf, None)
-        assert len(queue) == len(waiting)
+        assert (len(queue), queue.taken) == (len(waiting), polled)
         assert {item.number for item in items if item in queue} == set(waiting)
     assert sorted(drained(queue, math.inf)) == sorted(waiting)
     assert (len(queue), queue.overdue(math.inf), queue.next_time(math.inf)) == (0, 0, math.inf)
