@@ -88,7 +88,7 @@ def _complaint(error: Exception, ways: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Why credentials could not be loaded, in one line. google-auth names fields of a file, never what they hold."""
+    """Why credentials could not be loaded, in one line. google-auth names fields of a file, and rarely what they hold."""
     match error:
         case OSError(strerror=str(said)):
             return said
@@ -98,6 +98,8 @@ def _reason(error: Exception) -> str:
             return "it is no text in UTF-8"
         case google.auth.exceptions.GoogleAuthError(__cause__=ValueError() as cause):
             return _reason(cause)  # which field is missing or wrong, where google-auth says only that one is
+        case google.auth.exceptions.InvalidValue():
+            pass  # it quotes the value, which may be a private key
         case google.auth.exceptions.GoogleAuthError() | ValueError() if error.args:
             return str(error.args[0]).partition("\n")[0].rstrip(".")
     return f"it is malformed ({type(error).__name__})"

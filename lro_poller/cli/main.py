@@ -24,7 +24,11 @@ __all__ = ["main", "process"]
 
 def process() -> NoReturn:
     """Runs `main` as the whole process, and ends it."""
-    sys.exit(main())
+    try:
+        status = main()
+    except KeyboardInterrupt:  # a second one, while it was told what the first has ended
+        status = Exit.INTERRUPTED
+    sys.exit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

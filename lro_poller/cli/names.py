@@ -5,7 +5,9 @@ Reads before a loop runs, so that Ctrl-C ends a read that waits for a terminal.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -72,10 +74,24 @@ def _lines() -> Iterator[str]:
         say("lro-poller: reading names from the terminal, one a line; Ctrl-D ends them")
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # what is no text is refused as a name, with its own message
-    for line in sys.stdin:
+    for line in _read_lines():
         name = line.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").strip()  # the mark that Windows puts first
         if name and not name.startswith("#"):
             yield name
+
+
+def _read_lines() -> Iterator[str]:
+    """The lines, waited for: of a stream that does not block, what is not there yet would be its end.
+
+    Raises:
+        Complaint: it cannot be read.
+    """
+    try:
+        with contextlib.suppress(io.UnsupportedOperation):
+            os.set_blocking(sys.stdin.fileno(), True)
+        yield from sys.stdin
+    except OSError as error:
+        raise Complaint(f"cannot read standard input: {error.strerror or error}") from error
 
 
 def _is_file(name: str) -> bool:

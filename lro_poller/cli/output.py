@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 from .exits import Complaint, Exit
 
@@ -36,6 +36,11 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
     if sys.stdout is None:
         raise Complaint("cannot write to standard output: it is closed", Exit.OUTPUT_LOST)
+    if isinstance(sys.stdout, io.TextIOWrapper) and isinstance(sys.stdout.buffer, io.RawIOBase):
+        # As by PYTHONUNBUFFERED: what a raw stream does not take would be dropped without a word.
+        encoding, raw = sys.stdout.encoding, sys.stdout.detach()
+        whole = io.BufferedWriter(cast("io.RawIOBase", raw))
+        sys.stdout = io.TextIOWrapper(whole, encoding=encoding, errors="backslashreplace", line_buffering=True)
 
 
 def write_line(text: str) -> None:

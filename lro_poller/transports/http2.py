@@ -89,6 +89,7 @@ class Http2Transport:
         self._connection: Connection | None = None
         self._connections: set[Connection] = set()
         self._opening: tuple[asyncio.Task[None], asyncio.Future[Connection]] | None = None
+        self._untold = 1  # how many may be sent while no server has said how many: those behind it would wait in here
 
     def __repr__(self) -> str:
         return f"<Http2Transport to {self._origin}>"
@@ -101,7 +102,7 @@ class Http2Transport:
     def capacity(self) -> int:
         """See `Limited.capacity`. What ends on a connection that takes no more is no matter of the next one."""
         present = self._connection
-        limit = USUAL_LIMIT if present is None else max(present.limit, 1)
+        limit = self._untold if present is None else max(present.limit, 1)
         if len(self._connections) == 1 and present is not None and present.usable:
             return limit  # as it mostly is
         return limit + sum(connection.in_flight for connection in self._connections if not connection.usable)
@@ -203,6 +204,7 @@ class Http2Transport:
                 self._connection = await self._connect()
         except Exception as error:
             self._opening = None
+            self._untold = USUAL_LIMIT  # if there is nobody who says so, many may find out together
             _fail(opened, error if isinstance(error, NoExchange) else _no_connection(self._origin, error))
         else:
             self._opening = None

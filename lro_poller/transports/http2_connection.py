@@ -8,6 +8,7 @@ transport's.
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -17,6 +18,7 @@ from .http2_session import Exchange, Failure, Session
 __all__ = ["Connection", "NoExchange"]
 
 _MOST_UNSENT = 1 << 20  # bytes; more is unread only by a server that makes us answer and does not listen
+_SILENT = 1.0  # seconds without a word after which it may be dead: callers may give up sooner
 _MOST_EXCHANGES = 1000  # at once; servers allow some 100
 
 
@@ -78,6 +80,7 @@ class Connection(asyncio.Protocol):
         self._open: dict[int, _Request] = {}  # by stream
         self._transport: asyncio.Transport | None = None
         self._heard = 0
+        self._asked_at = math.inf  # when the first request was sent since it was last heard
         self._flushing = False
 
     @property
@@ -145,6 +148,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard += 1
+        self._asked_at = math.inf
         ended = self._session.receive(data)
         if self._session.broken is not None:
             self._refuse(self._session.broken)
@@ -188,6 +192,7 @@ class Connection(asyncio.Protocol):
     def _send(self, request: _Request) -> None:
         request.stream, request.heard = self._session.open(request.block), self._heard
         self._open[request.stream] = request
+        self._asked_at = min(self._asked_at, self._loop.time())
         self._flush_soon()
 
     def _turn_away(self) -> None:
@@ -204,10 +209,10 @@ class Connection(asyncio.Protocol):
                 request.reply.set_exception(NoExchange(self._lost, repeatable=dead_before))
 
     def _give_up(self, request: _Request) -> None:
-        """Nobody waits for its reply any more. A connection that has been silent since it was sent may be dead."""
+        """Nobody waits for its reply any more. A connection that has been silent for a while may be dead."""
         self._session.cancel(request.stream)
         self._flush_soon()
-        if request.heard == self._heard:
+        if self._loop.time() - self._asked_at >= _SILENT:
             self._session.closing = True
         self._serve_line()
 

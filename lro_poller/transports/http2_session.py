@@ -29,7 +29,7 @@ _MAX_FRAME = 1 << 14  # RFC 9113, section 4.2: what a server may send while we a
 _MAX_BLOCK = 1 << 15  # bytes of a reply's header fields as they are sent: CONTINUATION could go on for ever
 _MOST_USELESS = 10_000  # frames in a row: a server that pings each ten seconds does so for a day
 _FRAMES_A_REPLY = 8
-_STREAM_WINDOW = MAX_BODY + _MAX_FRAME  # a body of the largest size never waits for us to open its window
+_STREAM_WINDOW = MAX_BODY + _MAX_FRAME  # a body of the largest size never waits for us, but for its padding
 _CONNECTION_WINDOW = 1 << 26
 _LAST_STREAM = (1 << 31) - 1
 USUAL_LIMIT = 100  # exchanges at once, until the server says: what RFC 9113 recommends as the least
@@ -47,6 +47,7 @@ class Exchange:
 
     head: Head = NO_HEAD
     body: bytearray = field(default_factory=bytearray, repr=False)
+    padding: int = 0  # bytes of the stream's window that are used up by what is no body
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +276,18 @@ class Session:
             self._useless = 0
         if flags & _END_STREAM:
             self._finish(stream, exchange)
+        else:
+            self._reopen_stream(stream, exchange, len(payload) - len(data))
+
+    def _reopen_stream(self, stream: int, exchange: Exchange, padding: int) -> None:
+        """Lets the server send on over the stream, whose window has room for the largest body and no more."""
+        exchange.padding += padding
+        if exchange.padding >= _MAX_FRAME // 2:
+            self._queue(_WINDOW_UPDATE, 0, stream, struct.pack(">I", exchange.padding))
+            exchange.padding = 0
 
     def _reopen(self, size: int) -> None:
-        """Lets the server send on over the connection; the streams' own windows never have to be opened."""
+        """Lets the server send on over the connection."""
         self._consumed += size
         if self._consumed >= _CONNECTION_WINDOW // 2:
             self._queue(_WINDOW_UPDATE, 0, 0, struct.pack(">I", self._consumed))

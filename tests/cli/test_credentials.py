@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,17 @@ def service_account(path: Path, key: str, token_uri: str) -> str:
     fields = {"type": "service_account", "client_email": "a@example.com", "private_key": key, "token_uri": token_uri}
     path.write_text(json.dumps(fields))
     return str(path)
+
+
+@pytest.mark.behaviour("B26")
+@pytest.mark.parametrize("wrap", [lambda key: key.splitlines(), lambda key: {"pem": key}])
+def test_a_key_that_is_no_text_is_not_told(tmp_path: Path, key: str, wrap: Callable[[str], object]) -> None:
+    file = tmp_path / "key.json"
+    fields = {"type": "service_account", "client_email": "a@b.c", "token_uri": "https://b.c", "private_key": wrap(key)}
+    file.write_text(json.dumps(fields))
+    with pytest.raises(CredentialsError, match=r"cannot be used: it is malformed \(InvalidValue\)$") as caught:
+        asyncio.run(load_file(str(file)))
+    assert not leaks(caught.value, key.splitlines()[1])
 
 
 @pytest.mark.parametrize("command", ["wait", "get"])

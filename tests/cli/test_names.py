@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from lro_poller import Code
+from lro_poller import Code, NamePattern
+from lro_poller.cli.names import read_names
 from lro_poller.testing import Emulator
 
 from .process import at, lro, shell
@@ -49,6 +52,31 @@ def test_wrong_names_are_told_before_anything_is_polled(
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert not served.requests
+
+
+def test_names_that_are_not_there_yet_are_waited_for_on_a_pipe_that_does_not_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.write(writing, b"operations/a\n")
+    with open(reading) as stream:  # noqa: PTH123 - a descriptor
+        monkeypatch.setattr("sys.stdin", stream)
+        names: list[str] = []
+        reader = threading.Thread(target=lambda: names.extend(read_names(["-"], NamePattern("operations/**"))))
+        reader.start()
+        while reader.is_alive() and not os.get_blocking(reading):
+            pass
+        os.write(writing, b"operations/b\n")
+        os.close(writing)
+        reader.join()
+    assert names == ["operations/a", "operations/b"]
+
+
+def test_input_that_cannot_be_read_is_bad_usage(served: Emulator) -> None:
+    done = shell(f'"$@" {" ".join(at(served))} 0> /dev/null', "wait", "-")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "lro-poller: cannot read standard input: Bad file descriptor\n"
 
 
 def test_comments_are_passed_over(served: Emulator) -> None:

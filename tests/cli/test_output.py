@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
+import subprocess
 import sys
 
 import pytest
@@ -13,7 +15,7 @@ from lro_poller import Code
 from lro_poller.cli.output import escape_controls, write_json
 from lro_poller.testing import Emulator, RawReply
 
-from .process import at, lro, shell
+from .process import COMMAND, at, lro, shell
 
 NARROW = [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
 WORDS = "snow\N{SNOWMAN}, clef\N{MUSICAL SYMBOL G CLEF}, e\u0301"
@@ -60,6 +62,25 @@ def test_words_of_a_service_stay_one_line_and_no_command_to_the_terminal(served:
     assert len(done.stdout.splitlines()) == 2
     line, _metadata = done.stdout.splitlines()
     assert line.endswith(r"FAILED_PRECONDITION: one\ntwo \x1b[2J three\r\x9b")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_a_pipe_that_does_not_block_has_no_room_for_is_lost_output(served: Emulator, unbuffered: str) -> None:
+    name = served.add_operation()
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    command = [*COMMAND, "wait", name, *at(served), "--format", "json"]
+    settings = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(
+        command, stdout=writing, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=settings, check=False, timeout=40
+    )
+    os.close(reading)
+    os.close(writing)
+    assert done.returncode == 74
+    assert b"cannot write to standard output" in done.stderr
 
 
 @pytest.mark.parametrize("redirection, why", [("> /dev/full", "No space left on device"), (">&-", "it is closed")])

@@ -22,6 +22,7 @@ from h2.settings import SettingCodes
 from lro_poller import PollTimeout
 from lro_poller.transports.http2 import Http2Transport
 from lro_poller.transports.http2_connection import Connection, _Request
+from lro_poller.transports.http2_session import USUAL_LIMIT
 from lro_poller.wire import MAX_BODY, Fault, NoReply, Reply
 
 from ..conftest import make_poller
@@ -185,7 +186,10 @@ async def test_who_waits_for_a_stream_of_a_connection_that_ends_goes_to_the_next
 
 
 @pytest.mark.behaviour("B19", "B20")
-async def test_whoever_gives_up_a_silent_connection_ends_nothing_for_those_who_wait(serve: Serve) -> None:
+async def test_whoever_gives_up_a_silent_connection_ends_nothing_for_those_who_wait(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lro_poller.transports.http2_connection._SILENT", 0.0)
     handler = Counter()
     server, transport = await serve(handler)
     server.settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 1
@@ -197,6 +201,54 @@ async def test_whoever_gives_up_a_silent_connection_ends_nothing_for_those_who_w
     handler.go_on.release()
     assert (await asked[-1]).body == b"/v1/operations/4"
     assert server.accepted == 5
+
+
+async def test_polls_that_are_cancelled_at_once_cost_no_connection(serve: Serve) -> None:
+    handler = Counter()
+    server, transport = await serve(handler)
+    for number in range(5):
+        asked = ask(transport, number)
+        await until(lambda: handler.open_now == 1)
+        asked.cancel()
+        await until(lambda: handler.open_now == 0)
+    assert server.accepted == 1
+
+
+async def test_until_a_server_says_how_many_it_allows_one_is_sent(serve: Serve) -> None:
+    server, transport = await serve(Counter())
+    server.settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 3
+    assert transport.capacity() == 1
+    asked = ask(transport, 1)
+    await until(lambda: transport.capacity() == 3)
+    asked.cancel()
+
+
+async def test_where_no_server_answers_many_may_find_out_together() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        transport = Http2Transport(f"https://127.0.0.1:{unused.getsockname()[1]}")
+        with pytest.raises(NoReply):
+            await ask(transport, 1)
+        assert transport.capacity() == USUAL_LIMIT
+
+
+@pytest.mark.behaviour("B16")
+@pytest.mark.parametrize("size, piece", [(1 << 20, 16_000), (300_000, 100)])
+async def test_a_body_that_is_padded_comes_whole(serve: Serve, size: int, piece: int) -> None:
+    async def handler(stream: Stream) -> None:
+        h2 = stream.connection.h2
+        stream.begin(200)
+        for start in range(0, size, piece):
+            part = min(piece, size - start)
+            while h2.local_flow_control_window(stream.number) < part + 256:
+                await stream.connection.window_opened.wait()
+            h2.send_data(stream.number, bytes(part), pad_length=255)
+            stream.connection.flush()
+        h2.end_stream(stream.number)
+        stream.connection.flush()
+
+    _, transport = await serve(handler)
+    assert len((await asyncio.wait_for(ask(transport, 1), 20)).body) == size
 
 
 async def test_a_connection_that_was_never_of_use_counts_as_a_try(contexts: Contexts) -> None:
