@@ -492,7 +492,7 @@ async def test_deadlines_of_thousands_of_callers_of_one_name_are_cheap_and_exact
         futures = [poller.submit(A, deadline=10 + number / 1000) for number in range(10_000)]
         began = time.process_time()
         await asyncio.sleep(30)
-        assert time.process_time() - began < 1.5
+        assert time.process_time() - began < 4  # one by one it would be minutes
         assert all(isinstance(future.exception(), PollTimeout) for future in futures)
         assert max(future.elapsed - 10 - number / 1000 for number, future in enumerate(futures)) < 1e-3
 
