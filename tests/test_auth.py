@@ -158,6 +158,22 @@ async def test_a_401_to_a_token_that_cannot_be_refreshed_keeps_its_status(emulat
     assert emulator.polls(name) == 2
 
 
+@pytest.mark.behaviour("B17")
+async def test_a_401_after_which_there_is_no_token_any_more_keeps_its_status() -> None:
+    class Gone(Tokens):
+        def refresh(self, request: Any) -> None:
+            super().refresh(request)
+            if self.refreshes > 1:
+                self.token = None
+                raise RefreshError("invalid_grant")
+
+    transport = Scripted(lambda name, attempt: Reply(401, {}, b""))
+    async with open_scripted(transport, credentials=Gone()) as poller:
+        with pytest.raises(PollError, match="refreshing Gone failed") as caught:
+            await poller.submit("operations/a")
+    assert (caught.value.http_status, len(transport.sent)) == (401, 1)
+
+
 class Same(Tokens):
     """Whose token server has one and no other, as the metadata server's until it nearly expires."""
 
@@ -334,6 +350,17 @@ async def test_after_a_refresh_that_failed_the_token_server_is_left_alone_for_a_
 
 
 @pytest.mark.behaviour("B28")
+async def test_the_more_refreshes_failed_in_a_row_the_longer_the_token_server_is_left_alone() -> None:
+    authorizer, rests = Authorizer(Tokens(RefreshError("no", retryable=True)), ORIGIN), list[float]()
+    for _ in range(4):
+        authorizer._rests_until = 0.0  # a while later
+        with pytest.raises(NoReply):
+            await authorizer.grant()
+        rests.append(authorizer._rests_until - now())
+    assert rests == pytest.approx([1, 2, 4, 8], abs=0.5)
+
+
+@pytest.mark.behaviour("B28")
 async def test_a_stale_token_is_used_while_one_refresh_goes_on() -> None:
     credentials = Tokens(held=True)
     credentials.token = "token-0"
@@ -389,7 +416,9 @@ async def test_a_stale_token_that_cannot_be_renewed_is_not_renewed_at_every_poll
 
 
 @pytest.mark.behaviour("B28")
-async def test_closing_waits_for_no_refresh() -> None:
+async def test_closing_waits_for_no_refresh_and_has_nothing_reported() -> None:
+    reported: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context))
     credentials = Tokens(held=True)
     authorizer = Authorizer(credentials, ORIGIN)
     await authorizer.aclose()
@@ -397,8 +426,10 @@ async def test_closing_waits_for_no_refresh() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     await authorizer.aclose()
+    assert "lro-poller refresh" not in {task.get_name() for task in asyncio.all_tasks()}
     with pytest.raises(asyncio.CancelledError):
         await waiting
+    assert not reported
     credentials.gate.set()
 
 
@@ -466,8 +497,8 @@ async def test_a_token_that_a_server_echoes_is_blotted_out() -> None:
     assert censored == Reply(403, {"A": "b"}, b"you sent [token], twice: [token]")
     untouched = Reply(200, {}, b"{}")
     assert grant.censor(untouched) is untouched
-    short = await Authorizer(StaticCredentials("done"), ORIGIN).grant()
-    assert short.secrets == ()
+    for token, secrets in (("done", ()), ("seven77", ()), ("eight888", (b"eight888",))):
+        assert (await Authorizer(StaticCredentials(token), ORIGIN).grant()).secrets == secrets
 
 
 @pytest.mark.behaviour("B11", "B28")

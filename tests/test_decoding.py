@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, TypedDict
 
+import attrs
 import msgspec
 import pydantic
 import pydantic.dataclasses
@@ -18,6 +19,7 @@ import pytest
 from google.apps.events_subscriptions_v1beta import Subscription
 from google.protobuf import any_pb2, duration_pb2, empty_pb2, struct_pb2, wrappers_pb2
 from google.rpc import error_details_pb2
+from google.type import decimal_pb2
 
 from lro_poller.decoding import decode_response, decoding_of
 from lro_poller.errors import DecodeError
@@ -424,3 +426,27 @@ class AsPlainClass:
 
 def test_a_class_of_ones_own_is_called_with_the_json_value() -> None:
     assert decoded({"n": 1}, AsPlainClass).value == {"n": 1}
+
+
+@pytest.mark.behaviour("B6")
+@pytest.mark.parametrize(
+    "response, expected",
+    [
+        ({"@type": "type.googleapis.com/google.protobuf.Empty"}, empty_pb2.Empty()),
+        ({"@type": "type.googleapis.com/google.type.Decimal", "value": "1.5"}, decimal_pb2.Decimal(value="1.5")),
+    ],
+)
+def test_only_a_value_of_a_well_known_type_stands_for_the_whole_message(response: Any, expected: Any) -> None:
+    operation = Operation.from_json("operations/a", json.dumps({"done": True, "response": response}).encode())
+    assert decode_response(operation, decoding_of(type(expected))) == expected
+
+
+@attrs.define
+class Made:
+    n: int
+
+
+@pytest.mark.behaviour("B6")
+def test_a_class_of_attrs_is_read_as_a_dataclass_is() -> None:
+    operation = Operation.from_json("operations/a", b'{"done": true, "response": {"n": 5}}')
+    assert decode_response(operation, decoding_of(Made)) == Made(5)

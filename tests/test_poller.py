@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import functools
 import itertools
+import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -278,6 +279,8 @@ async def test_the_known_quota_is_the_default_rate_at_the_services_own_origin_on
     assert OperationPoller(endpoint="https://workspaceevents.googleapis.com:443/").budget.max_rate == pytest.approx(9.5)
     assert OperationPoller(max_rate=math.inf).budget.max_rate == math.inf
     assert make_poller("http://127.0.0.1:1").budget.max_rate == math.inf
+    unknown = dataclasses.replace(lro_poller.WORKSPACE_EVENTS, quota=None)
+    assert OperationPoller(unknown).budget.max_rate == math.inf
 
 
 @pytest.mark.parametrize(
@@ -352,6 +355,19 @@ def test_a_budget_shows_its_limits_and_how_it_stands_and_nothing_else() -> None:
     assert shown == {"in_flight", "max_in_flight", "max_rate", "throttled_polls"}
 
 
+@pytest.mark.behaviour("B22")
+async def test_a_wait_for_all_that_is_cancelled_ends_all_that_it_began_though_one_was_cancelled_before(
+    poller: OperationPoller,
+) -> None:
+    waiting = asyncio.ensure_future(poller.wait_all(["operations/a", "operations/b"]))
+    await asyncio.sleep(0)
+    poller.pending()[0].cancel()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert poller.pending() == []
+
+
 @pytest.mark.behaviour("B11")
 async def test_resume_goes_on_where_the_backoff_stood(emulator: Emulator, open_poller: Callable[..., Any]) -> None:
     name = emulator.add_operation(duration=100, response={})
@@ -360,6 +376,7 @@ async def test_resume_goes_on_where_the_backoff_stood(emulator: Emulator, open_p
     with pytest.raises(PollTimeout) as caught:
         await first.submit(name, deadline=4)
     future = second.resume(caught.value.token)
+    assert json.loads(future.token)["age"] == pytest.approx(4.0, abs=0.01)
     await future
     gaps = _gaps(emulator)
     assert gaps[-3:] == pytest.approx([30, 30, 30], abs=0.1)

@@ -138,6 +138,20 @@ async def test_an_operation_outlives_a_poll_that_raises_what_no_transport_should
     assert {type(one) for one in reported} <= {error}
 
 
+@pytest.mark.behaviour("B19")
+@pytest.mark.parametrize(
+    "error, why", [(asyncio.CancelledError, "was cancelled from outside"), (OddError, "was ended by OddError")]
+)
+async def test_what_has_ended_a_poll_is_told_of_its_operation(error: type[BaseException], why: str) -> None:
+    def answer(name: str, attempt: int) -> Reply:
+        raise error
+
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+    async with open_scripted(Scripted(answer), max_poll_failures=0) as poller:
+        with pytest.raises(PollError, match=f"^operations/a: the poll failed: the poll {why}"):
+            await poller.submit("operations/a")
+
+
 @pytest.mark.behaviour("B21", "B22")
 async def test_a_poller_goes_on_after_somebody_has_cancelled_every_task() -> None:
     transport = Scripted(lambda name, attempt: hang() if attempt == 1 else done())
@@ -228,6 +242,23 @@ async def test_closing_does_not_wait_for_ever_for_a_transport_that_swallows_canc
         await closing
     assert closed_in_time
     assert "left behind: 1" in caplog.text
+
+
+@pytest.mark.behaviour("B21")
+async def test_closing_waits_for_a_transport_that_takes_a_while_to_end_a_poll(caplog: pytest.LogCaptureFixture) -> None:
+    async def slow(name: str, attempt: int) -> Reply:
+        try:
+            return await hang()
+        finally:
+            await asyncio.sleep(5)
+
+    transport = Scripted(slow)
+    with caplog.at_level(logging.WARNING, "lro_poller"):
+        async with open_scripted(transport) as poller:
+            poller.submit("operations/a")
+            await asyncio.sleep(1)
+    assert transport.in_flight == 0
+    assert "left behind" not in caplog.text
 
 
 @pytest.mark.behaviour("B21")
@@ -424,6 +455,17 @@ async def test_when_polls_are_short_whoever_is_worth_most_goes_first() -> None:
         assert poller.stats().overdue > 30
 
 
+@pytest.mark.behaviour("B23")
+async def test_by_which_order_polls_go_is_told_by_those_that_found_no_end_as_well() -> None:
+    async with open_scripted(Scripted(lambda name, attempt: running()), max_rate=1.0) as poller:
+        for number in range(20):
+            poller.submit(f"operations/{number}")
+        await asyncio.sleep(20)
+        assert poller._runner is not None
+        orders = poller._runner._queue._orders
+        assert (sum(orders._polls) > 10, sum(orders._ends)) == (True, 0)
+
+
 # Pollers that share a budget.
 
 
@@ -488,13 +530,15 @@ async def test_pollers_that_share_a_rate_take_turns() -> None:
 
 
 @pytest.mark.behaviour("B23")
-def test_a_budget_outlives_a_loop_in_which_a_poller_stood_in_line() -> None:
-    budget = Budget(1)
+@pytest.mark.parametrize("limits", [(1,), (32, 20.0)], ids=["cap", "rate"])
+def test_a_budget_outlives_a_loop_in_which_a_poller_stood_in_line(limits: tuple[Any, ...]) -> None:
+    budget = Budget(*limits)
 
     async def leave() -> None:
         for _ in range(3):
             poller = await open_scripted(Scripted(hang), budget=budget).__aenter__()
-            poller.submit("operations/a")
+            for name in ("operations/a", "operations/b"):
+                poller.submit(name)
             await asyncio.sleep(0.01)
 
     async def poll() -> Any:

@@ -245,3 +245,9 @@ def test_what_is_handed_in_was_never_waited_for_before() -> None:
     for given in ("operations/abc", Operation("operations/abc", False, None, b"{}")):
         submission = read_submission(OPERATIONS, given)
         assert (submission.age, submission.resumed) == (0.0, False)
+
+
+def test_an_object_that_is_no_message_counts_by_its_name_whatever_else_it_has() -> None:
+    given: Any = Named(NAME)
+    given.done = False
+    assert read(given) == Submission(NAME)

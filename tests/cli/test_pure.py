@@ -12,10 +12,12 @@ import pytest
 from lro_poller import Code, DecodeError, Operation, OperationError, PollError, Status
 from lro_poller.cli.exits import Exit
 from lro_poller.cli.progress import _Plain
-from lro_poller.cli.records import Record, record_of_error, record_of_operation
+from lro_poller.cli.records import Record, record_of_error, record_of_interrupted, record_of_operation
 from lro_poller.cli.summary import Table, figures, outcomes, percentile, print_tables
 from lro_poller.cli.tally import Pace, Tally
 from lro_poller.cli.values import parse_count, parse_duration, parse_port, parse_rate, parse_seconds, parse_share
+
+from ..scripted import Scripted, done, open_scripted, running
 
 
 @pytest.mark.parametrize(
@@ -193,3 +195,21 @@ def test_the_record_of_a_failed_poll_has_the_status_of_its_reply() -> None:
     assert told["message"] == "HTTP 403: PERMISSION_DENIED: not yours"
     line = record_of_error("operations/a", error, None, 1, 0.5).text()
     assert line == "operations/a  poll failed  1 poll  0.5 s  HTTP 403: PERMISSION_DENIED: not yours"
+
+
+async def test_a_wait_that_was_interrupted_is_told_with_all_that_was_seen_of_its_operation() -> None:
+    transport = Scripted(lambda name, attempt: done({"n": 1}) if name == "operations/b" else running(step=1))
+    async with open_scripted(transport) as poller:
+        seen, ended = poller.submit("operations/a"), poller.submit("operations/b")
+        await ended
+        told = [record_of_interrupted(future) for future in (ended, seen, poller.submit("operations/c"))]
+    assert [(one.outcome, one.metadata) for one in told] == [
+        ("succeeded", None),
+        ("interrupted", b'{"step": 1}'),
+        ("interrupted", None),
+    ]
+
+
+def test_what_is_nested_too_deeply_to_be_laid_out_is_told_as_it_stands() -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    assert f'"metadata":{deep},' in record("running", metadata=deep.encode()).json()

@@ -48,6 +48,8 @@ def test_the_repr_shows_what_is_under_way() -> None:
     budget._limiter.join(ME)
     start(budget._limiter, 0.0)
     assert repr(budget) == "<Budget 1 of 3 in flight, at most 2.5 polls/s>"
+    budget._limiter.throttled(0.0, 0.0)
+    assert budget.throttled_polls == 1
 
 
 # The cap and the rate.
@@ -208,7 +210,8 @@ def test_a_429_stops_every_poll_for_a_second_or_as_long_as_it_asks(asked: float,
     limiter = joined(10)
     start(limiter, 100.0)
     limiter.throttled(100.0, asked)
-    assert pause(limiter, 100.0) == wait
+    assert pause(limiter, 100.0) == limiter.halted_for(100.0) == wait
+    assert limiter.halted_for(100.0 + wait + 1.0) == 0.0
     assert not limiter.admit(100.0 + wait - 0.01, ME)
     assert limiter.throttled_polls == 1
 

@@ -8,9 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lro_poller.engine.deadlines import latest_start, needs_last_poll, next_alarm
+from lro_poller.engine.budget import Limiter
+from lro_poller.engine.deadlines import Deadlines, latest_start, needs_last_poll, next_alarm
+from lro_poller.engine.history import History
+from lro_poller.engine.learning import Learner
+from lro_poller.engine.planner import Planner, PollQueue, worth_after, worth_key
+from lro_poller.engine.queue import Queue
 from lro_poller.engine.tracker import Event, Tracker
 
+from .limiters import ME, Poller, start
 from .waiter import Waiter
 
 MANY = settings(max_examples=300, deadline=None, derandomize=True)
@@ -100,3 +106,24 @@ def test_what_is_kept_for_a_last_look_is_a_tenth_of_the_wait_at_the_most(
 ) -> None:
     kept = submitted + span - latest_start(Waiter(submitted + span, submitted), lead)
     assert kept == pytest.approx(min(lead, span / 10), rel=0.01, abs=1e-9)
+
+
+@pytest.mark.behaviour("B10")
+@pytest.mark.parametrize("others, due, turns", [(0, False, 2), (0, True, 3), (1, False, 5), (1, True, 5), (2, True, 7)])
+def test_turns_are_kept_for_a_last_poll_by_who_else_takes_them(*, others: int, due: bool, turns: int) -> None:
+    """At a turn a second, where those pollers stand in line, and something of this one's is due."""
+    queue: PollQueue = Queue(worth_key, worth_after)
+    limiter = Limiter(max_rate=1.0)
+    pollers = [ME, *(Poller() for _ in range(others))]
+    for poller in pollers:
+        limiter.join(poller)
+    start(limiter, 900.0)
+    assert not any(limiter.admit(900.0, poller) for poller in pollers[0 if due else 1 :])
+    if due:
+        queue.put_first(Tracker.start("operations/other", 0.0))
+    planner = Planner(queue, limiter, Learner(History(), "svc"))
+    deadlines = Deadlines(queue, planner, limiter, lambda: 0.0, lambda tracker, who: None)
+    tracker = waited_for_until(1000.0)
+    deadlines.add(tracker, tracker.waiters()[0])
+    deadlines.ring(900.0)
+    assert tracker.alarm == pytest.approx(1000.0 - turns - 0.02)

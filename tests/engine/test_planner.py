@@ -181,6 +181,15 @@ def test_what_code_of_the_callers_has_changed_meanwhile_stands() -> None:
     assert one.tracker not in one.queue
 
 
+def test_a_wait_that_code_of_the_callers_has_ended_meanwhile_is_of_no_kind() -> None:
+    one = scene()
+    one.poll(START)
+    one.tracker.on(Event.ABANDON)
+    one.planner.park(one.tracker, START, 0.5)
+    assert one.tracker not in one.queue
+    assert one.tracker.kind is None
+
+
 @pytest.mark.behaviour("B23")
 def test_worth_goes_by_the_forecast_and_the_age_at_which_it_was_last_seen() -> None:
     one = scene()
