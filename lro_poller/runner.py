@@ -314,9 +314,9 @@ class Runner:
         """Logs that a poll has failed and is made again."""
         if tracker.error is not None and now >= self._quiet_until:
             self._quiet_until = now + _WARN_EVERY
-            logger.warning("%s: a poll failed: %s; %s", tracker.name, summary(tracker.error), self._outlook(now))
+            logger.warning("%s: a poll failed: %s; %s", tracker.name, summary(tracker.error), self._what_follows(now))
 
-    def _outlook(self, now: float) -> str:
+    def _what_follows(self, now: float) -> str:
         """For the log: how polling goes on after a poll that failed."""
         if halted := self._limiter.halted_for(now):
             return f"no poll starts for {halted:.0f} s, and then {self._limiter.rate(now):.2g} a second at the most"
