@@ -388,11 +388,12 @@ def check_loop(loop: asyncio.AbstractEventLoop, used: object) -> None:
         here = None
     if here is loop:
         return
+    way = "each loop needs a poller of its own; a test and its fixtures need the same loop scope"
     if here is None or loop.is_running():
-        way = "from another thread, hand a function to loop.call_soon_threadsafe, or a coroutine to "
-        way += "asyncio.run_coroutine_threadsafe"
-    else:
-        way = "each loop needs a poller of its own; a test and its fixtures need the same loop scope"
+        way = (
+            "from another thread, hand a function to loop.call_soon_threadsafe, "
+            "or a coroutine to asyncio.run_coroutine_threadsafe"
+        )
     raise RuntimeError(f"{used!r} is used outside its event loop; {way}")
 
 

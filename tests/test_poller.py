@@ -459,7 +459,7 @@ async def test_a_deadline_that_is_none(poller: OperationPoller, deadline: Any) -
         ({"max_rate": math.nan}, "max_rate"),
         ({"poll_timeout": -1}, "poll_timeout"),
         ({"max_poll_failures": -1}, "max_poll_failures"),
-        ({"service": "nope:v1"}, "unknown service 'nope:v1'; known are 'workspaceevents:v1beta'"),
+        ({"service": "nope:v1"}, "unknown service 'nope:v1'; known by name are 'workspaceevents:v1beta'"),
         ({"scopes": ["https://www.googleapis.com/auth/calendar"]}, "does not allow operations.get"),
         ({"scopes": []}, "allow"),
     ],

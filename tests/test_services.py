@@ -39,7 +39,9 @@ def test_a_service_that_is_not_listed_is_taken_as_it_is() -> None:
 
 @pytest.mark.parametrize("text", ["", "workspaceevents", "workspaceevents:v2", "WORKSPACEEVENTS:v1", "nothing"])
 def test_an_unknown_text_is_refused_and_the_known_are_listed(text: str) -> None:
-    with pytest.raises(ValueError, match=r"known are 'workspaceevents:v1beta', 'workspaceevents:v1'") as caught:
+    with pytest.raises(
+        ValueError, match=r"known by name are 'workspaceevents:v1beta', 'workspaceevents:v1'; "
+    ) as caught:
         find(text)
     assert repr(text) in str(caught.value)
 

@@ -6,7 +6,7 @@ import argparse
 import math
 import re
 
-from ..services import SERVICES, Service
+from ..services import Service, find
 
 __all__ = [
     "parse_count",
@@ -47,9 +47,10 @@ def parse_port(text: str) -> int:
 
 def parse_service(text: str) -> Service:
     """A service that is known by name."""
-    if text not in SERVICES:
-        raise argparse.ArgumentTypeError(f"unknown service {text!r}; known are {', '.join(SERVICES)}")
-    return SERVICES[text]
+    try:
+        return find(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def parse_count(text: str) -> int:

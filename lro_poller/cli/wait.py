@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..counting import counted
@@ -65,12 +65,13 @@ async def _report(poller: OperationPoller, untold: dict[OperationFuture[Any], No
         return told + sum(future.polls for future in untold)
 
     async with progress(tally, polls, bar=may_draw(form), every=_EVERY) as print_line:
-        write: Callable[[str], None] = write_json if form == "json" else print_line
         async for future in poller.as_completed(list(untold)):
             record = record_of(future)
             tally.add(record)
-            text = record.text() if tally.total > 1 else record.whole_text()
-            write(record.json() if form == "json" else text)
+            if form == "json":
+                write_json(record.json())
+            else:
+                print_line(record.text() if tally.total > 1 else record.whole_text())
             del untold[future]
             told += future.polls
 

@@ -111,7 +111,7 @@ class Allowance:
     def relieved(self, now: float) -> None:
         """A poll was answered after those that were refused."""
         if now - self._refused_since > _LONGEST_USED_UP:
-            self._ceiling, self._finding, self._busy_since = self.rate(now), True, now
+            self._finding = True
 
     def recent_rate(self, now: float) -> float:
         """How many polls were answered a second, over the last seconds."""

@@ -213,14 +213,17 @@ class Limiter:
 
     def granted(self, now: float) -> bool:
         """Whether `max_rate` says how many polls are to be had, and the service does not say otherwise."""
-        return self.max_rate < math.inf and not self._throttles and not self._allowance.is_limited(now)
+        return self.max_rate < math.inf and not self._held_back(now)
+
+    def _held_back(self, now: float) -> bool:
+        """Whether the service has said lately that it is too much."""
+        return self._throttles > 0 or self._allowance.is_limited(now)
 
     def _take_turn(self, now: float) -> None:
         """A request is sent."""
         turn, apart = self._next_start, min(1 / self._allowance.rate(now), _LONGEST_APART)
         if turn < now:
-            limited = self._throttles or self._allowance.is_limited(now)
-            saved = 0.0 if limited else (self._burst - 1) * apart
+            saved = (self._burst - 1) * apart if self._burst > 1 and not self._held_back(now) else 0.0
             if now > max(turn + saved, self._paused_until) + _IDLE:
                 self._allowance.idled(now)
             turn = max(turn, now - saved)

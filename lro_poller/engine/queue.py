@@ -57,7 +57,9 @@ class Queue(Generic[T, K]):
         self._lines = Lines(key, worth)
         self._last: OrderedDict[T, None] = OrderedDict()  # those of them for whom later would be too late
         self._asked: OrderedDict[T, None] = OrderedDict()  # those that somebody has asked to see now
-        self._turns = 0
+        self._turns = (
+            0  # that somebody else would have had: were all counted, the eighth could be one that nobody wanted
+        )
         self._orders = Orders()
         self._polled: dict[T, Order] = {}  # those under way that had their turn in one of the orders
 

@@ -24,7 +24,5 @@ def find(service: Service | str) -> Service:
         raise TypeError(f"service must be a Service or a text such as 'workspaceevents:v1', not {service!r}")
     if service not in SERVICES:
         known = ", ".join(map(repr, SERVICES))
-        raise ValueError(
-            f"unknown service {service!r}; known are {known}, and any other that is described by a Service"
-        )
+        raise ValueError(f"unknown service {service!r}; known by name are {known}; describe another by a Service")
     return SERVICES[service]

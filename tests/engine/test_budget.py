@@ -374,6 +374,17 @@ def test_when_a_halt_is_over_no_burst_has_been_saved_up(answered: float) -> None
 
 
 @pytest.mark.behaviour("B18", "B23")
+def test_nothing_is_saved_up_in_a_halt_however_long() -> None:
+    limiter = joined(100, 2.0, burst=5)
+    now = 0.0
+    while now < 900.0:  # every poll is refused
+        start(limiter, now)
+        limiter.throttled(now, 0.0)
+        now = limiter.next_time(now)
+    assert sum(limiter.admit(now + 30.0, ME) for _ in range(9)) == 1
+
+
+@pytest.mark.behaviour("B18", "B23")
 @pytest.mark.parametrize("rate", [5.0, math.inf])
 def test_what_was_saved_up_before_the_limit_rose_is_no_burst_of_more(rate: float) -> None:
     limiter = joined(1_000, rate, burst=100)
