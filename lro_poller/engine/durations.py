@@ -1,70 +1,39 @@
 """How long operations of one kind have taken, in bounded space.
 
-Decides what is remembered of durations and what is believed of the next one. A duration is
-known as an interval: an operation ended after the last poll that found it running and
-before the one that found it done, or some time after it was last seen running.
-
-From intervals the distribution is estimated by self-consistency (Turnbull, 1976): each of
-them is spread over its bins as the present estimate says, the sum is the next estimate, and
-a few rounds with smoothing before each (EMS; Silverman et al., 1990) find what the looks
-at different ages have in common. Without the smoothing the ends within a wide interval
-would pile up at one place: the next looks follow it, and tell no more than the last.
+Decides which operations are followed to their end, and what is remembered of those that have
+ended. What is believed by that of the next one is `estimate`'s business.
 
 Of operations that started together the short ones end first, and whoever learned from ends
-alone would expect too little. So the estimate is that of a cohort: all that began after a
+alone would expect too little. So what is known is told of a cohort: all that began after a
 certain time, those that still run included, which have taken longer than they were last
-seen running. When more start than can be followed, only some of them are.
-
-A second estimate is that of a small cohort, begun not long ago. The two and the prior are
-weighed by how likely each makes what is known of those that began last. So the first few
-durations count, a long steady past counts for more, a service that has become slower is
-believed after a few dozen operations, and the prior is there to fall back on at any time.
+seen running. When more start than can be followed, most are passed over: nothing is known of
+how long one will take when it starts, so the rest are like all. Those that are followed are,
+nearly all, followed to their end, and what ended meanwhile is remembered until then. Or of
+ten thousand that take minutes only the first seconds would be known, and of a tenth that takes
+much longer than the rest nothing.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import operator
-import statistics
 from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Protocol
 
+from .estimate import BINS, LATEST, PRIOR, Estimate, Interval
 from .outlook import AGES
 
-__all__ = ["PRIOR", "Durations", "Followed", "Interval"]
-
-Interval = tuple[int, int]
-"""The bins that a duration may be in: from the first to before the second; bin n lies between AGES[n] and AGES[n+1]."""
-
-_PRIOR_MEDIAN = 30.0  # seconds
-_PRIOR_SHAPE = 0.7
+__all__ = ["Durations", "Followed"]
 
 _MEMORY = 1000  # operations that have ended
+_MOST_REMEMBERED = 4000  # where more are needed to reach back so far:
+_REACH = 1.5  # of the age of who is followed longest, so that the ends of its like are among them
 _MOST_FOLLOWED = 256  # that run
-_FOLLOWED_BEYOND = 8  # when there are more, one new one of so many takes the place of the one followed longest
-_JUDGES = 16  # operations that forecasts are judged by, the last that began
-_SHORT_MEMORY = 16  # operations before those
-_LEAST_PRIOR = 0.0002  # weight; whatever was seen, the next operation may be unlike it
-_LEAST_LIKELIHOOD = 1e-4  # one operation that nobody would have believed is no reason to forget all others
-_ROUNDS = 4
-_ROUGHNESS = 1.5  # bins, 9%, by which each round smooths: or ends pile up at one place of a wide interval
-_SILVERMAN = 1.2  # his 1.06 and some more: of a rough estimate the shortest stretch is too short
-_BY_CHANCE = 7.0  # durations that may lie together by chance
-_NORMAL = statistics.NormalDist()
-_MOST_SMOOTHED = 12.0  # bins, a factor of two to either side; more would take longer and tell nothing
-_FRESH = 0.1
-_NEGLIGIBLE = 1e-9
-_MEANS = 3  # running means in a row, which together are nearly a normal distribution
-
-_BINS = len(AGES) - 1
-
-PRIOR: Sequence[float] = [1 / (1 + (age / _PRIOR_MEDIAN) ** _PRIOR_SHAPE) for age in AGES]
-"""S at each of `AGES`, as believed before anything was seen: a log-logistic, half of it above 30 s, with a long tail."""
-
-_PRIOR_MASSES = [before - after for before, after in itertools.pairwise(PRIOR)]
+_LEAST_PATIENCE = 8
+_MOST_PATIENCE = 1024  # of a quarter of a million that run nearly all of those that are followed are seen to end
+_ENDS_TO_A_LOSS = 32  # so that only of the slowest three of a hundred the end is not seen
 
 
 class Followed(Protocol):
@@ -80,7 +49,7 @@ class _Case:
     __slots__ = ("_interval", "_operation", "began")
 
     def __init__(self, began: float, operation: Followed | None, interval: Interval) -> None:
-        self.began = began
+        self.began = began  # math.inf for a duration that was told
         self._operation = operation
         self._interval = interval
 
@@ -103,175 +72,126 @@ class Durations:
         seen: How many durations were recorded, ever, those of operations that were lost sight of included.
     """
 
-    __slots__ = ("_complete_after", "_ended", "_estimates", "_latest", "_passed_over", "_running", "seen")
+    __slots__ = (
+        "_complete_after",
+        "_ended",
+        "_ends",
+        "_estimate",
+        "_following_since",
+        "_latest",
+        "_next_of_latest",
+        "_passed_over",
+        "_patience",
+        "_running",
+        "seen",
+    )
 
     def __init__(self) -> None:
         self.seen = 0
         self._running: dict[Followed, _Case] = {}
+        self._following_since = math.inf
+        self._patience = _LEAST_PATIENCE  # how many are passed over until one takes the place of another
         self._passed_over = 0
+        self._ends = 0
         self._ended: deque[_Case] = deque()
         self._complete_after = -math.inf  # of those that are followed and began later, none is forgotten
-        self._latest: deque[_Case] = deque(maxlen=_SHORT_MEMORY + _JUDGES)
-        self._estimates = [_PRIOR_MASSES, _PRIOR_MASSES]
+        self._latest: deque[_Case] = deque(maxlen=LATEST)
+        self._next_of_latest = -math.inf  # where many begin at a time, the last of them could tell nothing yet
+        self._estimate = Estimate()
 
     def follow(self, operation: Followed) -> None:
         """An operation was seen running for the first time."""
-        if len(self._running) >= _MOST_FOLLOWED:
-            self._passed_over += 1
-            if self._passed_over % _FOLLOWED_BEYOND:
-                return
-            self.lose(next(iter(self._running)))
-        case = self._running[operation] = _Case(operation.began, operation, (0, _BINS))
-        self._latest.append(case)
+        if len(self._running) >= _MOST_FOLLOWED and not self._give_up_one():
+            return
+        case = self._running[operation] = _Case(operation.began, operation, (0, BINS))
+        if operation.began >= self._next_of_latest:
+            self._latest.append(case)
+            self._next_of_latest = operation.began + self.pace
+        self._following_since = min(self._following_since, operation.began)
 
     def end(self, operation: Followed, now: float) -> None:
         """It was found done at `now`."""
-        self._close(operation, now - operation.began)
+        if self._close(operation, now - operation.began, now):
+            self._ends += 1
+            if self._ends % _ENDS_TO_A_LOSS == 0:
+                self._patience = max(self._patience // 2, _LEAST_PATIENCE)
 
     def lose(self, operation: Followed) -> None:
         """It is not looked at any more."""
-        self._close(operation, math.inf)
+        self._close(operation, math.inf, operation.seen)
 
     def add(self, low: float, high: float) -> None:
         """One that began at any time took longer than `low` seconds, and `high` at the most; `math.inf` for any."""
         case = _Case(math.inf, None, _interval(low, high))
         self._latest.append(case)
-        self._remember(case)
+        self._remember(case, math.inf)
 
     def intervals(self) -> list[Interval]:
-        """The durations that are remembered, oldest first."""
-        return [case.interval() for case in self._ended]
+        """The last durations that are remembered, oldest first."""
+        return [case.interval() for case in self._ended][-_MEMORY:]
 
     def survival(self) -> Sequence[float]:
         """S at each of `AGES`, for the next operation."""
         if not self.seen:
             return PRIOR
         latest = [case.interval() for case in self._latest]
-        cohorts = self._cohort(), Counter(latest[:-_JUDGES] or latest)
-        self._estimates = [_estimate(*pair) for pair in zip(self._estimates, cohorts, strict=True)]
-        forecasts = [PRIOR, *map(_survival, self._estimates)]
-        trust = [1.0, 1 + cohorts[0].total(), math.sqrt(1 + cohorts[1].total())]
-        weights = _weights(forecasts, trust, latest[-_JUDGES:], max(_LEAST_PRIOR, 0.5 / (1 + self.seen)))
-        return [sum(map(operator.mul, weights, shares)) for shares in zip(*forecasts, strict=True)]
+        return self._estimate.survival(self._cohort() or Counter(latest), latest, self.seen)
 
-    def _close(self, operation: Followed, high: float) -> None:
+    @property
+    def pace(self) -> float:
+        """Seconds in which what is known changes little."""
+        return self._estimate.pace
+
+    def _give_up_one(self) -> bool:
+        """Whether the new one takes the place of the one that is followed longest, whose end is not seen then.
+
+        Most have to wait until there is room: patience doubles with each loss, and is halved by ends. But some never
+        end, and who runs must not be all that is known.
+        """
+        self._passed_over += 1
+        if self._passed_over < self._patience:
+            return False
+        self._passed_over, self._patience = 0, min(2 * self._patience, _MOST_PATIENCE)
+        self.lose(next(iter(self._running)))
+        return True
+
+    def _close(self, operation: Followed, high: float, now: float) -> bool:
+        """Takes it that this is all that will be known of an operation; False where it was not followed."""
         case = self._running.pop(operation, None)
-        if case is not None:
-            case.close(high)
-            self._remember(case)
+        if case is None:
+            return False
+        case.close(high)
+        self._remember(case, now)
+        return True
 
-    def _remember(self, case: _Case) -> None:
+    def _remember(self, case: _Case, now: float) -> None:
+        """Keeps a duration, and forgets what has been here for longest."""
         self.seen += 1
         self._ended.append(case)
-        if len(self._ended) > _MEMORY:
+        while len(self._ended) > _MEMORY and self._may_be_forgotten(self._ended[0], now):
             forgotten = self._ended.popleft().began
             if forgotten < math.inf:
                 self._complete_after = max(self._complete_after, forgotten)
+
+    def _may_be_forgotten(self, case: _Case, now: float) -> bool:
+        """Not while one runs that began soon after it, or before: of its like only those that run would be known.
+
+        And not what was told of a duration until those that are followed could tell as much.
+        """
+        if len(self._ended) > _MOST_REMEMBERED:
+            return True
+        if case.began == math.inf:
+            return AGES[case.interval()[0]] <= now - self._following_since
+        longest = next(iter(self._running.values()), None)
+        return longest is None or now - case.began > _REACH * (now - longest.began)
 
     def _cohort(self) -> Counter[Interval]:
         """What is known of all that began after the last that is forgotten."""
         since = self._complete_after
         cases = itertools.chain(self._ended, self._running.values())
-        cohort = Counter(case.interval() for case in cases if case.began > since)
-        return cohort or Counter(case.interval() for case in self._latest)
-
-
-def _weights(
-    forecasts: Sequence[Sequence[float]], trust: Sequence[float], judges: Sequence[Interval], least: float
-) -> list[float]:
-    """What each forecast counts for.
-
-    Args:
-        trust: What each counts for before it is judged: the more it knows of, the more.
-        judges: What the operations took, or have taken so far, by which they are judged.
-        least: What the first counts for at the least.
-    """
-    scores = [
-        math.log(before) + sum(_log_likelihood(survival, interval) for interval in judges)
-        for before, survival in zip(trust, forecasts, strict=True)
-    ]
-    likelihoods = [math.exp(score - max(scores)) for score in scores]
-    prior, *learned = (likelihood / sum(likelihoods) * (1 - least) for likelihood in likelihoods)
-    return [least + prior, *learned]
-
-
-def _log_likelihood(survival: Sequence[float], interval: Interval) -> float:
-    first, last = interval
-    return math.log(max(survival[first] - (survival[last] if last < _BINS else 0.0), _LEAST_LIKELIHOOD))
+        return Counter(case.interval() for case in cases if case.began > since)
 
 
 def _interval(low: float, high: float) -> Interval:
-    first = min(bisect_right(AGES, low) - 1, _BINS - 1)
-    return first, max(min(bisect_left(AGES, high), _BINS), first + 1)
-
-
-def _survival(masses: Sequence[float]) -> list[float]:
-    total = sum(masses)
-    return [max(1 - gone / total, 0.0) for gone in itertools.accumulate(masses, initial=0.0)]
-
-
-def _estimate(masses: Sequence[float], intervals: Counter[Interval]) -> list[float]:
-    """Masses of the bins, from the estimate before and all intervals."""
-    estimate = [mass * (1 - _FRESH) + prior * _FRESH for mass, prior in zip(masses, _PRIOR_MASSES, strict=True)]
-    for _ in range(_ROUNDS):
-        estimate = _sharpened(_smoothed(estimate, _ROUGHNESS), intervals)
-    return _smoothed(estimate, _bandwidth(estimate, intervals.total()))
-
-
-def _sharpened(masses: Sequence[float], intervals: Counter[Interval]) -> list[float]:
-    """Each interval spread over its bins as `masses` say, summed and divided by their number."""
-    gone = list(itertools.accumulate(masses, initial=0.0))
-    steps = [0.0] * (_BINS + 1)
-    for (first, last), times in intervals.items():
-        weight = times / max(gone[last] - gone[first], _NEGLIGIBLE)
-        steps[first] += weight
-        steps[last] -= weight
-    count = intervals.total()
-    return [mass * factor / count for mass, factor in zip(masses, itertools.accumulate(steps), strict=False)]
-
-
-def _bandwidth(masses: Sequence[float], count: int) -> float:
-    """How far to smooth, in bins, by Silverman's rule of thumb, for the narrowest of the peaks that there may be.
-
-    Their spread is told by the shortest stretch that holds a quarter of all; of few, among whom a quarter is two or
-    three that lie together by chance, up to a half. The deviation of all, or their quartiles, would tell how far
-    peaks are apart, and so each would be smoothed away.
-    """
-    gone = list(itertools.accumulate(masses, initial=0.0))
-    share = min(0.25 + _BY_CHANCE / count, 0.5)
-    wanted = gone[-1] * share
-    shortest, last = float(_BINS), 0
-    for first in range(_BINS):
-        while last < _BINS and gone[last] - gone[first] < wanted:
-            last += 1
-        held = gone[last] - gone[first]
-        if held < wanted:
-            break
-        shortest = min(shortest, (last - first) * wanted / held)
-    deviations = 2 * _NORMAL.inv_cdf(0.5 + share / 2)  # that this share of a normal distribution lies in
-    return min(_SILVERMAN * shortest / deviations * math.pow(count, -0.2), _MOST_SMOOTHED)
-
-
-def _smoothed(masses: Sequence[float], bandwidth: float) -> list[float]:
-    """The masses, each spread over the bins beside it, nearly by a normal distribution: by running means in a row.
-
-    They cost the same however wide they are, and a plan is made while others wait.
-    """
-    widths = _running_means(bandwidth)
-    reach = sum(width // 2 for width in widths)
-    margin = [0.0] * (2 * reach)
-    smooth = [*margin, *masses, *margin]
-    for width in widths:
-        sums = list(itertools.accumulate(smooth, initial=0.0))
-        smooth = [(after - before) / width for before, after in zip(sums, sums[width:], strict=False)]
-    smooth[reach] += sum(smooth[:reach])
-    smooth[reach + _BINS - 1] += sum(smooth[reach + _BINS :])
-    return [max(mass, 0.0) for mass in smooth[reach : reach + _BINS]]  # differences may be rounded below
-
-
-def _running_means(bandwidth: float) -> list[int]:
-    """The widths, odd numbers, of three means that together have that deviation: the variance of one is (w² - 1) / 12."""
-    squares = 12 * bandwidth**2 + _MEANS
-    narrow = (int(math.sqrt(squares / _MEANS)) - 1) // 2 * 2 + 1
-    wider = round((squares - _MEANS * narrow**2) / (4 * narrow + 4))  # so many have to be the next odd number
-    return [narrow] * (_MEANS - wider) + [narrow + 2] * wider
+    first = min(bisect_right(AGES, low) - 1, BINS - 1)
+    return first, max(min(bisect_left(AGES, high), BINS), first + 1)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from ..operation import Operation
-from .durations import PRIOR
+from .estimate import PRIOR, typical_of
 from .outlook import AGES, Outlook
 
 __all__ = ["JITTER", "PLAIN", "Forecast", "Hints", "around", "by_survival", "place_of", "price_of", "wait_by"]
@@ -126,8 +126,7 @@ PLAIN: Forecast = _Planned(PRIOR, functools.partial(price_of, price=_PLAIN_PRICE
 
 def by_survival(survival: Sequence[float]) -> Forecast:
     """The forecast of operations of which these shares outlive each of `AGES`."""
-    typical = next((age for age, share in zip(AGES, survival, strict=True) if share <= 0.5), AGES[-1])
-    price = price_of(typical)
+    price = price_of(typical_of(survival))
     return _Planned(survival, lambda age: price, price)
 
 

@@ -2,7 +2,8 @@
 
 Decides when a kind is planned anew, which kinds are kept, and how all of it is written down and
 read again. A plan takes some milliseconds of a loop that has other work to do: one kind is not
-planned anew more than once a second, and all kinds together take turns.
+planned anew more than once a second, or where operations take minutes once in some, and all kinds
+together take turns.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .outlook import AGES
 
 __all__ = ["History", "Kind"]
 
-_REBUILD_EVERY = 1.0  # seconds at the least between two plans of one kind
+_REBUILD_EVERY = 1.0  # seconds at the least between two plans of one kind; more where operations take minutes
 _REBUILD_SHARE = 0.1  # of the durations so far has to be new
 _REBUILD_COUNT = 32  # new ones that always suffice
 _PLANS_APART = 0.05  # seconds between two plans of different kinds: a tenth of the time goes into them at the most
@@ -107,7 +108,8 @@ class Kind:
         """Asks for a new plan, soon enough and not too often."""
         self._fresh += 1
         enough = min(self.durations.seen * _REBUILD_SHARE, _REBUILD_COUNT)
-        if self._planned is not None and self._fresh >= enough and now - self._built >= _REBUILD_EVERY:
+        apart = max(self.durations.pace, _REBUILD_EVERY)
+        if self._planned is not None and self._fresh >= enough and now - self._built >= apart:
             self._replanning.ask(self, now)  # where there is no plan the next question makes one anyway
 
     def next_look(self, age: float, *, granted: bool = False) -> float:

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -65,19 +66,21 @@ class Outlook:
 
     def next_look(self, age: float) -> float:
         """At which age to look again, after a look at `age` that found the operation running."""
-        ages, best = self._looks
+        ages, waits = self._looks
         position = bisect_right(ages, age) - 1
-        if position >= len(best) - 1:
-            return age + best[-1] - ages[len(best) - 1]
-        low, high = ages[position], ages[position + 1]
-        share = (age - low) / (high - low)
-        return age + (1 - share) * (best[position] - low) + share * (best[position + 1] - high)
+        wait = waits[position]
+        if position == len(ages) - 1:
+            return age + wait
+        low = ages[position]
+        return age + wait + (waits[position + 1] - wait) * (age - low) / (ages[position + 1] - low)
 
     @functools.cached_property  # as the next: each takes about a millisecond, and not everybody asks for both
     def _looks(self) -> tuple[array[float], array[float]]:
-        """Ages, and for each but the last the age of the best next look."""
+        """Ages, and for each how long after it the best next look is."""
         ages, survivals = _refined(self._survival, self._price)
-        return array("d", ages), _plan(ages, survivals, self._price)
+        best = _plan(ages, survivals, self._price)
+        ages.pop()
+        return array("d", ages), array("d", map(operator.sub, best, ages))
 
     @functools.cached_property
     def _inverse(self) -> array[float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import heapq
 import itertools
 import math
 import random
@@ -13,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lro_poller.engine.durations import PRIOR, Durations
+from lro_poller.engine.durations import Durations
+from lro_poller.engine.estimate import PRIOR
 from lro_poller.engine.outlook import AGES, interpolate
 
 MANY = settings(max_examples=40, deadline=None, derandomize=True)
@@ -206,15 +209,122 @@ def test_of_operations_that_began_together_those_that_still_run_count_too() -> N
     )
 
 
-def test_when_more_run_than_can_be_followed_some_are_left_out() -> None:
+class Stream:
+    """Operations of one kind that start one after another, and are looked at all the time from some age on."""
+
+    def __init__(self, learned: Durations) -> None:
+        self.learned = learned
+        self.now = 0.0
+        self.ended = 0
+        self.running: list[tuple[float, int, Running]] = []
+        self.unseen: dict[Running, float] = {}
+
+    def start(self, durations: Iterable[float], a_second: float, unseen: float = 0.0) -> None:
+        for number, duration in enumerate(durations):
+            self.pass_to(self.now + 1 / a_second)
+            operation = Running(self.now, self.now)
+            self.learned.follow(operation)
+            heapq.heappush(self.running, (self.now + max(duration, unseen), len(self.unseen), operation))
+            self.unseen[operation] = self.now + unseen
+            if number % 100 == 0:
+                self.survival()  # as a poller plans again now and then
+
+    def pass_to(self, now: float) -> None:
+        while self.running and self.running[0][0] <= now:
+            end, _, operation = heapq.heappop(self.running)
+            self.look(operation, end * (1 - 1e-9))
+            before = self.learned.seen
+            self.learned.end(operation, end)
+            self.ended += self.learned.seen - before
+        self.now = now
+
+    def look(self, operation: Running, now: float) -> None:
+        if now >= self.unseen[operation]:
+            operation.seen = now
+
+    def survival(self) -> Sequence[float]:
+        for _, _, operation in self.running:
+            self.look(operation, self.now)
+        return self.learned.survival()
+
+
+@pytest.mark.parametrize("a_second", [8.0, 40.0])
+def test_of_more_than_can_be_followed_those_that_are_tell_of_all(a_second: float) -> None:
+    """They would not if each were followed for some seconds until another takes its place."""
+    stream = Stream(Durations())
+    stream.start(log_normal(360.0, 0.6, int(1500 * a_second)), a_second)
+    survival = stream.survival()
+    for share, deviations in ((0.16, -1), (0.5, 0), (0.84, 1)):
+        assert quantile(survival, share) == pytest.approx(360.0 * math.exp(0.6 * deviations), rel=0.12)
+    assert stream.learned.seen - stream.ended < stream.ended / 10  # of the others the end was not seen
+
+
+def test_a_tenth_that_takes_much_longer_than_the_rest_is_known() -> None:
+    """Of the rest a thousand end while one of them runs: without those it would seem that half take so long."""
+    dice = random.Random(3)
+    stream = Stream(Durations())
+    stream.start([1200.0 if dice.random() < 0.1 else 3.0 for _ in range(16_000)], 4.0)
+    assert interpolate(stream.survival(), 600.0) == pytest.approx(0.1, abs=0.03)
+    assert quantile(stream.survival(), 0.95) == pytest.approx(1200.0, rel=0.15)
+
+
+@pytest.mark.behaviour("B24")
+def test_what_is_remembered_is_bounded_while_one_never_ends() -> None:
+    def count() -> int:
+        gc.collect()
+        return sum(type(one).__name__ == "_Case" for one in gc.get_objects())
+
+    learned, others = Durations(), count()
+    learned.follow(Running(0.0, 0.0))
+    for number in range(10_000):
+        observe(learned, 5.0, float(number))
+    assert 1_000 < count() - others <= 4_000 + 256
+    assert len(learned.intervals()) == 1_000
+
+
+def test_those_that_never_end_are_not_all_that_is_known_for_ever() -> None:
     learned = Durations()
-    running = [Running(float(number), float(number)) for number in range(2_000)]
-    for operation in running:
-        learned.follow(operation)
-    assert learned.seen == (2_000 - 256) // 8  # each in place of one that is not followed any more
-    for operation in running:
-        learned.end(operation, operation.began + 5)
-    assert learned.seen == (2_000 - 256) // 8 + 256
+    for _ in range(256):
+        learned.follow(Running(0.0, 1e6))
+    stream = Stream(learned)
+    stream.now = 1e6
+    stream.start([5.0] * 20_000, 10.0)
+    assert stream.ended > 2_000
+    assert quantile(stream.survival(), 0.5) == pytest.approx(5.0, rel=0.1)
+
+
+def test_what_was_told_is_not_forgotten_before_it_could_be_seen() -> None:
+    dice = random.Random(3)
+    learned = Durations()
+    for _ in range(1_000):
+        duration = 1200.0 if dice.random() < 0.1 else 3.0
+        learned.add(duration, duration)
+    stream = Stream(learned)
+    stream.start([1200.0 if dice.random() < 0.1 else 3.0 for _ in range(2_000)], 10.0)
+    survival = stream.survival()
+    assert interpolate(survival, 1000.0) - interpolate(survival, 1500.0) > 0.05
+    stream.start([3.0] * 2_000, 1.0)
+    assert interpolate(stream.survival(), 1000.0) < 0.02
+
+
+def test_a_faster_service_is_noticed_however_many_begin_at_a_time() -> None:
+    """The last that began have told nothing yet, and those that were there before have not ended."""
+    stream = Stream(Durations())
+    stream.start(log_normal(300.0, 0.6, 12_000), 8.0)
+    for _ in range(3):  # and is not forgotten again
+        stream.start(log_normal(3.0, 0.6, 320), 8.0, unseen=60.0)
+    for _ in range(3):
+        stream.start(log_normal(3.0, 0.6, 80), 8.0, unseen=60.0)
+        assert quantile(stream.survival(), 0.5) < 80.0
+
+
+@pytest.mark.behaviour("B24")
+def test_of_many_that_never_end_some_are_given_up_all_the_time() -> None:
+    stream = Stream(Durations())
+    stream.start([5.0, 5.0, 5.0, 5.0, math.inf] * 6_000, 100.0)
+    before = stream.ended
+    stream.start([5.0, 5.0, 5.0, 5.0, math.inf] * 6_000, 100.0)
+    assert stream.ended - before > 20
 
 
 @given(

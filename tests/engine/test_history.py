@@ -94,6 +94,20 @@ def test_a_plan_is_made_anew_when_a_tenth_is_new_and_not_too_often() -> None:
     assert kind._plan() is latest  # what was new before is new no more
 
 
+@pytest.mark.parametrize("seconds, apart", [(5.0, 1.0), (350.0, 5.4), (5_000.0, 10.0)])
+def test_the_longer_they_take_the_more_seldom_a_plan_is_made_anew(seconds: float, apart: float) -> None:
+    kind = learned(seconds, times=40)._kind("svc kind")
+    kind._plan()
+    for _ in range(50):
+        end(kind, seconds, 1e6)
+    plan, early, late = kind._plan(), 1e6 + 0.9 * apart, 1e6 + 1.1 * apart
+    for _ in range(50):
+        end(kind, seconds, early)
+    assert kind._plan() is plan
+    end(kind, seconds, late)
+    assert kind._plan() is not plan
+
+
 def plans_made(kinds: list[Kind], steps: int, apart: float) -> list[tuple[int, float]]:
     """Whose plan was made anew, and when, while one after another learns enough of three operations each time."""
     for kind in kinds:

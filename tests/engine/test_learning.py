@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lro_poller.engine.durations import Interval
+from lro_poller.engine.estimate import Interval
 from lro_poller.engine.forecast import Hints, around
 from lro_poller.engine.history import History
 from lro_poller.engine.learning import Learner
