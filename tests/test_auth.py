@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import functools
+import gc
 import threading
 import traceback
 from collections.abc import Callable
@@ -123,6 +124,9 @@ async def test_a_refresh_that_fails_is_passing_or_final(error: Exception, raised
     [
         ("invalid_grant: Token of alice@example.com has expired or was revoked", "RefreshError (invalid_grant; it has"),
         ("invalid_client: secret answer", "RefreshError (invalid_client)"),
+        ("unsupported_grant_type: secret answer", "RefreshError (unsupported_grant_type)"),
+        ("unauthorized_client: secret answer", "RefreshError (unauthorized_client; ask for those scopes alone that"),
+        ("invalid_scope: secret answer", "RefreshError (invalid_scope; ask for those scopes alone that"),
         ("secret answer", "RefreshError"),
         ("The credentials do not contain the necessary fields need to refresh", "RefreshError (it is a token alone"),
     ],
@@ -499,6 +503,83 @@ async def test_a_token_that_a_server_echoes_is_blotted_out() -> None:
     assert grant.censor(untouched) is untouched
     for token, secrets in (("done", ()), ("seven77", ()), ("eight888", (b"eight888",))):
         assert (await Authorizer(StaticCredentials(token), ORIGIN).grant()).secrets == secrets
+
+
+class Capital(StaticCredentials):
+    """Writes the name of the field as people do."""
+
+    def apply(self, headers: dict[str, str], token: str | None = None) -> None:
+        headers["Authorization"] = f"Bearer {self.token}"
+
+
+@pytest.mark.behaviour("B26")
+async def test_a_token_is_secret_however_the_name_of_its_field_is_written() -> None:
+    grant = await Authorizer(Capital("abcdefgh-token"), ORIGIN).grant()  # type: ignore[no-untyped-call]
+    assert grant.censor(Reply(403, {}, b"you sent abcdefgh-token")).body == b"you sent [token]"
+
+
+@pytest.mark.behaviour("B28")
+async def test_a_refresh_that_nobody_waits_for_fails_without_a_word() -> None:
+    heard = list[str]()
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: heard.append(context["message"]))
+    credentials = Tokens(RefreshError("no"))
+    credentials.token = "token-0"
+    credentials.expiry = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) + datetime.timedelta(seconds=60)
+    authorizer = Authorizer(credentials, ORIGIN)
+    await refreshed(authorizer, now())
+    assert credentials.refreshes == 1
+    authorizer._refreshing = credentials.error = None  # what was raised leads to the task
+    await asyncio.sleep(0)
+    gc.collect()
+    assert heard == []
+
+
+@pytest.mark.behaviour("B28")
+async def test_whoever_comes_while_refreshes_rest_is_told_by_an_error_of_their_own() -> None:
+    authorizer = Authorizer(Tokens(RefreshError("no")), ORIGIN)
+    errors = []
+    for _ in range(3):
+        with pytest.raises(CredentialsError) as caught:
+            await authorizer.grant()
+        errors.append(caught.value)
+    assert len({str(error) for error in errors}) == 1
+    assert errors[1] is not errors[2]
+
+
+@pytest.mark.behaviour("B28")
+async def test_a_grant_is_the_same_for_as_long_as_its_token_is() -> None:
+    credentials = Tokens()
+    authorizer = Authorizer(credentials, ORIGIN)
+    grant = await authorizer.grant()
+    assert authorizer.current(now() + 2) is grant
+    authorizer.reject(grant)  # by a poll that was sent before
+    assert authorizer.current(now() + 4) is None
+
+
+@pytest.mark.behaviour("B19")
+@pytest.mark.parametrize("raised", [ValueError("secret"), asyncio.CancelledError("secret")])
+async def test_credentials_that_raise_when_they_are_looked_at_are_of_no_use(raised: BaseException) -> None:
+    class Broken(Tokens):
+        @property
+        def token_state(self) -> Any:
+            raise raised
+
+    authorizer = Authorizer(Broken(), ORIGIN)
+    assert authorizer.current(now()) is None
+    with pytest.raises(CredentialsError, match=rf"Broken cannot be used: {type(raised).__name__}$"):
+        await authorizer.grant()
+
+
+@pytest.mark.behaviour("B22")
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+async def test_what_stops_the_program_is_no_fault_of_the_credentials(stop: type[BaseException]) -> None:
+    class Stopping(Tokens):
+        @property
+        def token_state(self) -> Any:
+            raise stop
+
+    with pytest.raises(stop):
+        Authorizer(Stopping(), ORIGIN).current(now())
 
 
 @pytest.mark.behaviour("B11", "B28")

@@ -161,6 +161,26 @@ async def test_what_would_have_to_be_awaited_is_refused_beforehand(poller: Opera
         poller.submit("operations/a").add_done_callback(given)
 
 
+class AwaitedInTheEnd:
+    def __init__(self, future: object = None) -> None:
+        self.future = future
+
+    async def __call__(self) -> None:
+        """Made by a call that nobody has to await."""
+
+
+async def test_what_is_made_may_want_to_be_awaited_where_its_making_does_not(poller: OperationPoller) -> None:
+    future = poller.submit("operations/a")
+    future.add_done_callback(AwaitedInTheEnd)
+    with pytest.raises(TypeError, match="a callback must be a plain function"):
+        future.add_done_callback(AwaitedInTheEnd())  # type: ignore[arg-type]
+
+
+def test_a_rate_is_told_as_polls_a_second() -> None:
+    with pytest.raises(ValueError, match="max_rate must be a number of polls a second above 0, not 0"):
+        OperationPoller(max_rate=0)
+
+
 def test_a_rate_too_large_to_be_one_is_none() -> None:
     assert OperationPoller(max_rate=10**400).budget.max_rate == sys.float_info.max
 

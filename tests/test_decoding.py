@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import dataclasses
 import enum
 import functools
@@ -17,11 +18,11 @@ import pydantic
 import pydantic.dataclasses
 import pytest
 from google.apps.events_subscriptions_v1beta import Subscription
-from google.protobuf import any_pb2, duration_pb2, empty_pb2, struct_pb2, wrappers_pb2
+from google.protobuf import any_pb2, duration_pb2, empty_pb2, struct_pb2, type_pb2, wrappers_pb2
 from google.rpc import error_details_pb2
 from google.type import decimal_pb2
 
-from lro_poller.decoding import decode_response, decoding_of
+from lro_poller.decoding import Decoder, decode_response, decoding_of
 from lro_poller.errors import DecodeError
 from lro_poller.operation import Operation
 
@@ -77,6 +78,11 @@ def an_any(message: Any) -> any_pb2.Any:
     holder = any_pb2.Any()
     holder.Pack(message)
     return holder
+
+
+def nested(decode: Any, depth: int) -> Any:
+    """A list of lists of it."""
+    return functools.reduce(lambda within, _: list[within], range(depth), decode)  # type: ignore[valid-type]
 
 
 def raising(error: BaseException) -> Any:
@@ -256,6 +262,13 @@ class Strict(msgspec.Struct, forbid_unknown_fields=True):
     words: list[Word] = []
 
 
+class Checked(msgspec.Struct):
+    word: str
+
+    def __post_init__(self) -> None:
+        raise ValueError(f"not '{self.word}',\nnor this")
+
+
 class StrictModel(pydantic.BaseModel, extra="forbid"):
     numbers: dict[str, int] = {}
 
@@ -277,6 +290,9 @@ Tags = pydantic.TypeAdapter(Annotated[ModelA | ModelB, pydantic.Field(discrimina
     [
         (Strict, {"words": ["it's SECRET"]}, "Invalid enum value '…' - at `$.words[0]`"),
         (Strict, {"words": ["x' - at `$.SECRET"]}, "Invalid enum value '…' - at `$.words[0]`"),
+        (Strict, {"words": ["it's \"SECRET"]}, "Invalid enum value '…' - at `$.words[0]`"),
+        (Checked, {"word": "x\nSECRET"}, r"not '…',\nnor this"),
+        (Checked, {"word": "x\n"}, r"not '…',\nnor this"),
         (Strict, {"SECRET key": 1}, "Object contains unknown field `…`"),
         (Strict, {"a` - at `$SECRET": 1}, "Object contains unknown field `…`"),
         (StrictModel, {"SECRET": 1}, "…: Extra inputs are not permitted"),
@@ -291,6 +307,26 @@ def test_no_reason_quotes_the_response(decode: Any, response: Any, reason: str) 
     assert caught.value.reason.startswith(reason)
     assert len(caught.value.reason) <= 500
     assert "SECRET" not in str(caught.value)
+
+
+def test_of_many_faults_the_first_twenty_are_told() -> None:
+    fields: dict[str, Any] = dict.fromkeys("abcdefghijklmnopqrstuvwxyz", (int, ...))
+    reason = refused(pydantic.create_model("Model", **fields), {}).reason
+    assert reason == "; ".join(f"{letter}: Field required" for letter in "abcdefghijklmnopqrst")
+
+
+@pytest.mark.parametrize("length, told", [(64, "k" * 64), (65, "…")])
+def test_the_name_of_a_field_is_told_up_to_a_length(length: int, told: str) -> None:
+    reason = refused(pydantic.TypeAdapter(dict[str, int]), {"k" * length: "x"}).reason
+    assert reason.startswith(f"{told}: Input should be a valid integer")
+
+
+def test_a_decoder_that_is_emptied_holds_nothing_of_the_callers() -> None:
+    decoding = decoding_of(lambda response: response)
+    assert decoding is not None
+    decoder = Decoder(*decoding)
+    decoder.empty()
+    assert not {decoding.read, decoding.what} & {decoder.read, decoder.what}
 
 
 @pytest.mark.behaviour("B22")
@@ -321,6 +357,7 @@ def test_what_cannot_decode_is_refused_beforehand(decode: Any) -> None:
         (list, [1], {"n": 1}),
         (dict, {"n": 1}, [1]),
         (int, 5, "5"),
+        (bytes, b"AB", [65, 66]),
         (float, 0.5, "0.5"),
         (bool, True, 1),
         (frozenset, frozenset(), {"n": 1}),
@@ -333,7 +370,8 @@ def test_what_cannot_decode_is_refused_beforehand(decode: Any) -> None:
     ],
 )
 def test_a_plain_type_takes_what_is_of_it_and_makes_nothing_else_into_it(decode: Any, fits: Any, does_not: Any) -> None:
-    assert decoded([*fits] if isinstance(fits, frozenset | set | tuple) else fits, decode) == fits
+    written = base64.b64encode(fits).decode() if decode is bytes else fits
+    assert decoded([*fits] if isinstance(fits, frozenset | set | tuple) else written, decode) == fits
     if does_not is not None:
         with pytest.raises(DecodeError, match="Expected"):
             decoded(does_not, decode)
@@ -344,7 +382,9 @@ def test_a_type_that_msgspec_cannot_read_is_refused_beforehand() -> None:
         decoding_of(list[AsStruct | AsDataclass])
 
 
-@pytest.mark.parametrize("decode", [AsModel | None, list[AsModel], dict[str, list[AsPydanticDataclass]]])
+@pytest.mark.parametrize(
+    "decode", [AsModel | None, list[AsModel], dict[str, list[AsPydanticDataclass]], nested(AsModel, 19)]
+)
 def test_a_model_within_another_type_is_refused_beforehand_and_told_what_reads_it(decode: Any) -> None:
     with pytest.raises(TypeError, match=r"say pydantic\.TypeAdapter"):
         decoding_of(decode)
@@ -433,6 +473,7 @@ def test_a_class_of_ones_own_is_called_with_the_json_value() -> None:
     "response, expected",
     [
         ({"@type": "type.googleapis.com/google.protobuf.Empty"}, empty_pb2.Empty()),
+        ({"@type": "type.googleapis.com/google.protobuf.Type", "name": "a"}, type_pb2.Type(name="a")),
         ({"@type": "type.googleapis.com/google.type.Decimal", "value": "1.5"}, decimal_pb2.Decimal(value="1.5")),
     ],
 )

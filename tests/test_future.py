@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import gc
 import json
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lro_poller import Code, DecodeError, NotFound, OperationFuture, OperationPoller
+from lro_poller import Code, DecodeError, NotFound, OperationFuture, OperationPoller, PollTimeout
 from lro_poller.testing import Emulator, HttpError
 from lro_poller.wire import Reply
 
@@ -220,6 +221,78 @@ def test_a_stream_of_updates_is_read_in_its_own_loop(lro_emulator: Emulator) -> 
         home.run(poller.__aexit__(None, None, None))
 
 
+def test_whoever_is_outside_the_loop_is_told_the_way_in_and_may_cancel_while_it_rests(lro_emulator: Emulator) -> None:
+    poller = make_poller(lro_emulator.origin)
+
+    async def submit() -> OperationFuture[Any]:
+        await poller.__aenter__()
+        return poller.submit(lro_emulator.add_operation(duration=None))
+
+    async def read(future: OperationFuture[Any]) -> None:
+        async with future.updates():
+            raise AssertionError
+
+    async def read_elsewhere(future: OperationFuture[Any]) -> None:
+        await asyncio.to_thread(asyncio.run, read(future))
+
+    with asyncio.Runner() as home:
+        future = home.run(submit())
+        with pytest.raises(RuntimeError, match="outside its event loop; from another thread, hand a function to"):
+            poller.submit("operations/a")
+        with pytest.raises(RuntimeError, match="outside its event loop; from another thread, hand a function to"):
+            home.run(read_elsewhere(future))
+        assert future.cancel()
+        assert future.cancelled()
+        home.run(poller.__aexit__(None, None, None))
+
+
+def test_after_its_loop_nothing_is_reported_of_a_failure(lro_emulator: Emulator) -> None:
+    async def fail() -> OperationFuture[Any]:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: heard.append(context["message"]))
+        async with make_poller(lro_emulator.origin) as poller:
+            future = poller.submit(lro_emulator.add_operation(error=Code.ABORTED))
+            await asyncio.wait([asyncio.ensure_future(poller.drain())])
+        return future
+
+    heard = list[str]()
+    future = asyncio.run(fail())
+    assert future.done()
+    del future
+    gc.collect()
+    assert heard == []
+
+
+@pytest.mark.behaviour("B22")
+async def test_a_future_may_end_in_the_moment_in_which_whoever_awaits_it_is_cancelled(poller: OperationPoller) -> None:
+    future = poller.submit("operations/a")
+    waiting = [asyncio.ensure_future(future), asyncio.ensure_future(future)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    assert future.cancel()
+    await asyncio.wait(waiting)
+    assert [task.cancelled() for task in waiting] == [True, True]
+
+
+@pytest.mark.behaviour("B19")
+async def test_a_future_that_its_own_decoder_has_cancelled_stays_so_though_that_raises(
+    emulator: Emulator, poller: OperationPoller
+) -> None:
+    def decode(response: object) -> None:
+        future.cancel()
+        raise ValueError
+
+    future = poller.submit(emulator.add_operation(duration=5, response={"n": 1}), decode=decode)
+    await asyncio.sleep(30)
+    assert future.cancelled()
+
+
+async def test_a_stream_that_is_left_is_shown_nothing_more(poller: OperationPoller) -> None:
+    future = poller.submit("operations/a")
+    async with future.updates():
+        assert future._tracker.streams == 1
+    assert future._tracker.streams == 0
+
+
 async def test_an_operation_that_nobody_watches_any_more_is_not_shown(poller: OperationPoller) -> None:
     watched, other = poller.submit("operations/a"), poller.submit("operations/a")
     async with watched.updates() as stream:
@@ -265,6 +338,65 @@ async def test_a_poll_that_fails_or_is_refused_once_says_nothing_to_a_stream() -
             seen = [operation.metadata and operation.metadata["n"] async for operation in stream]
         assert await future == {}
     assert seen == [1, 2, None]
+
+
+@pytest.mark.behaviour("B8")
+async def test_a_callback_runs_in_the_context_it_is_given_and_is_removed_as_often_as_it_was_added(
+    emulator: Emulator, poller: OperationPoller
+) -> None:
+    word = contextvars.ContextVar("word", default="none")
+    context = contextvars.copy_context()
+    context.run(word.set, "given")
+    heard = list[str]()
+    future = poller.submit(emulator.add_operation(duration=5))
+
+    def hear(future: object) -> None:
+        heard.append(word.get())
+
+    for _ in range(3):
+        future.add_done_callback(hear)
+    assert (future.remove_done_callback(hear), future.remove_done_callback(hear)) == (3, 0)
+    future.add_done_callback(hear, context=context)
+    word.set("at the call")
+    future.add_done_callback(hear)
+    await future
+    await asyncio.sleep(0)
+    assert heard == ["given", "at the call"]
+
+
+@pytest.mark.behaviour("B15")
+async def test_whoever_waits_no_more_hastens_no_poll_of_those_that_do(
+    emulator: Emulator, poller: OperationPoller
+) -> None:
+    name = emulator.add_operation(duration=None)
+    gone, waiting = poller.submit(name), poller.submit(name)
+    await asyncio.sleep(20)
+    gone.cancel()
+    polls = emulator.polls(name)
+    gone.poll_now()
+    await asyncio.sleep(0.1)
+    assert emulator.polls(name) == polls
+    waiting.poll_now()
+    await asyncio.sleep(0.1)
+    assert emulator.polls(name) == polls + 1
+
+
+@pytest.mark.behaviour("B11")
+async def test_what_is_known_of_the_last_poll_is_that_of_the_operation_until_the_future_has_ended() -> None:
+    clock = asyncio.get_running_loop().time
+    fails_until = clock() + 1.0
+    transport = Scripted(lambda name, attempt: Reply(503, {}, b"") if clock() < fails_until else running())
+    async with open_scripted(transport) as poller:
+        hasty, patient = poller.submit("operations/a", deadline=0.5), poller.submit("operations/a")
+        assert patient.last_poll_error is None
+        with pytest.raises(PollTimeout):
+            await hasty
+        assert patient.last_poll_error is not None
+        assert patient.last_poll_error.http_status == 503
+        await asyncio.sleep(30)
+        assert (patient.last_poll_error, patient.elapsed) == (None, pytest.approx(30.5, abs=1e-3))
+        assert hasty.last_poll_error is not None
+        assert (hasty.last_poll_error.http_status, hasty.elapsed) == (503, pytest.approx(0.5, abs=1e-3))
 
 
 @pytest.mark.behaviour("B2", "B19")

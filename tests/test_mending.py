@@ -18,6 +18,7 @@ from .nesting import TOO_DEEP
         (b'{"a": [1, "\xc3\xbc", null]}', {"a": [1, "\u00fc", None]}),
         (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
         (rb'{"a": "cut \ud83d", "b": "\ud83d\ude00"}', {"a": "cut \ufffd", "b": "\U0001f600"}),
+        (rb'{"a": "\ud83c\udf0d \uD83C\uDFFF \udfff"}', {"a": "\U0001f30d \U0001f3ff \ufffd"}),
         (b'{"a": "\xff", "b": 1}', {"a": "\ufffd", "b": 1}),
         (b'{"a": 1e999, "b": [1, 1e999, {"c": 2}]}', {"a": "1e999", "b": [1, "1e999", {"c": 2}]}),
         (b"[%b, 1]" % (b"9" * 5_000), ["9" * 5_000, 1]),

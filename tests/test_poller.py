@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import gc
 import itertools
 import json
 import math
@@ -130,6 +131,23 @@ async def test_as_completed_yields_a_future_as_often_as_it_was_given(
     one, other = poller.submit(emulator.add_operation(duration=9)), poller.submit(emulator.add_operation(duration=3))
     ended = [future async for future in poller.as_completed([one, other, one])]
     assert ended == [other, one, one]
+
+
+@pytest.mark.behaviour("B22")
+async def test_as_completed_leaves_nothing_on_a_future_that_is_waited_for_again_and_again(
+    emulator: Emulator, poller: OperationPoller
+) -> None:
+    future = poller.submit(emulator.add_operation(duration=None))
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(poller.as_completed([future])), 1)
+    gc.collect()
+    assert not future._listeners
+
+
+async def test_as_completed_is_no_plain_iterator(poller: OperationPoller) -> None:
+    with pytest.raises(TypeError, match="use 'async for', not 'for'"):
+        list(poller.as_completed([]))  # type: ignore[call-overload]
 
 
 @pytest.mark.behaviour("B20")

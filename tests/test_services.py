@@ -51,6 +51,30 @@ def test_names_do_not_begin_with_the_version_that_stands_before_them() -> None:
         Service("run", "v2", "https://run.googleapis.com", NamePattern("v2/projects/*"))
 
 
+@pytest.mark.parametrize("part", ["name", "version"])
+@pytest.mark.parametrize("word", ["r\u00fcn", "v\u0663", "a b", "-a", ""])
+def test_a_name_and_a_version_are_words_in_ascii(part: str, word: str) -> None:
+    changes: dict[str, Any] = {part: word}
+    with pytest.raises(ValueError, match=f"{part} of a Service must be a word"):
+        dataclasses.replace(EXAMPLE, **changes)
+
+
+def test_a_service_shows_which_it_is_and_where() -> None:
+    assert repr(EXAMPLE) == "<Service example:v2 at https://example.com>"
+
+
+def test_a_quota_is_a_number_that_can_be_divided() -> None:
+    assert Quota(10**15, 1).polls == 10**15
+    with pytest.raises(ValueError, match="polls of a Quota must be a whole number, from 1 to 1000000000000000"):
+        Quota(10**15 + 1, 1)
+
+
+@pytest.mark.parametrize("scopes", [b"scope.a", None, 5])
+def test_scopes_that_are_no_texts_are_a_type_error(scopes: Any) -> None:
+    with pytest.raises(TypeError, match="scopes must be several texts"):
+        EXAMPLE.check_scopes(scopes)
+
+
 def test_scopes_may_be_a_list() -> None:
     service = Service("run", "v2", "https://run.googleapis.com", scopes=["a", "b"])  # type: ignore[arg-type]
     assert service.scopes == ("a", "b")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import enum
 import math
 import sys
 from typing import Any, get_args
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lro_poller.checks import check_seconds
+from lro_poller.operation import Operation
 from lro_poller.terms import AtDeadline, Terms, expected_duration, make_terms
 
 WALL = datetime.datetime(2025, 5, 17, 12, 0, tzinfo=datetime.UTC)
@@ -65,6 +67,25 @@ def test_a_deadline_without_end_is_none_even_where_there_is_a_default() -> None:
 
 def test_a_deadline_beyond_what_a_float_holds_is_the_longest_there_is() -> None:
     assert made(deadline=10**400).deadline == sys.float_info.max
+
+
+class Seconds(enum.IntEnum):
+    MANY = 1000
+
+
+def test_waits_of_the_same_terms_share_the_number_and_nothing_else_of_the_callers() -> None:
+    whole = int("1000")
+    assert made(deadline=whole).deadline is whole
+    assert type(made(deadline=Seconds.MANY).deadline) is float
+
+
+def test_when_it_will_end_is_held_against_the_clock_on_the_wall() -> None:
+    hints = made(
+        progress=lambda operation: datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=60)
+    ).hints()
+    assert hints is not None
+    assert hints.total is not None
+    assert hints.total(Operation.from_json("operations/a", b"{}"), 40.0) == pytest.approx(100.0, abs=5)
 
 
 @pytest.mark.behaviour("B12")

@@ -43,6 +43,7 @@ def test_text_is_plain_lines_off_a_terminal(served: Emulator) -> None:
         "operations/def  succeeded  1 poll",
     ]
     assert done.stderr == "2 of 2 ended: 2 succeeded\n"
+    assert lro("wait", names[0], *at(served)).stderr == ""  # what it came to stands in its one line
 
 
 def test_get_polls_once(served: Emulator) -> None:

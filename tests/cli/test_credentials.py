@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from google.auth.exceptions import DefaultCredentialsError
 
 from lro_poller import CredentialsError
-from lro_poller.credentials import load_default, load_file, scoped
+from lro_poller.credentials import _reason, load_default, load_file, scoped
 from lro_poller.testing import Emulator
 
 from ..security.secrecy import leaks
@@ -145,6 +146,23 @@ async def test_only_the_loaders_own_warning_is_silenced(gcloud_user: str) -> Non
     )  # a user has granted what was granted: to ask for more is refused
 
 
+def test_a_service_account_is_limited_to_the_scopes(tmp_path: Path, key: str) -> None:
+    loaded = asyncio.run(load_file(service_account(tmp_path / "key.json", key, "https://b.c")))
+    assert vars(scoped(loaded, SCOPES))["_scopes"] == SCOPES
+
+
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        (ValueError("The first line.\nSECRET"), "The first line"),
+        (DefaultCredentialsError("Without a full stop"), "Without a full stop"),
+        (ValueError(), "it is malformed (ValueError)"),
+    ],
+)
+def test_a_reason_is_one_line_that_goes_on_in_a_sentence(error: Exception, told: str) -> None:
+    assert _reason(error) == told
+
+
 @pytest.mark.behaviour("B26")
 @pytest.mark.parametrize("by", ["file", "environment"])
 def test_what_cannot_be_read_is_not_in_what_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
@@ -166,3 +184,4 @@ async def test_in_python_the_ways_are_pythons(monkeypatch: pytest.MonkeyPatch, n
     with pytest.raises(CredentialsError, match="or pass credentials=") as caught:
         await load_default(SCOPES)
     assert "gcloud auth application-default login" in str(caught.value)
+    assert "To set up" not in str(caught.value)  # google-auth's own ways, which are not all of them

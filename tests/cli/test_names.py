@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lro_poller import Code, NamePattern
+from lro_poller.cli.exits import Complaint
 from lro_poller.cli.names import read_names
 from lro_poller.testing import Emulator
 
@@ -89,13 +91,13 @@ def test_comments_are_passed_over(served: Emulator) -> None:
 def test_the_name_of_a_file_is_told_how_it_is_read(served: Emulator, tmp_path: Path, mark: str) -> None:
     file = tmp_path / "names"
     file.write_text("operations/a\n")
-    done = lro("wait", f"{mark}{file}", *at(served))
+    done = lro("wait", "wrong", f"{mark}{file}", *at(served))
     assert done.returncode == 2
     assert f"to read names from a file: lro-poller wait - < {file}" in done.stderr
 
 
 def test_names_that_are_no_text(served: Emulator) -> None:
-    done = shell(r'printf "operations/\xff\n" | "$@"', "wait", "-", *at(served))
+    done = shell(r'printf "operations/\xff\n" | PYTHONIOENCODING=utf-8 "$@"', "wait", "-", *at(served))
     assert done.returncode == 2
     assert "it contains a character that cannot be printed" in done.stderr
 
@@ -105,6 +107,32 @@ def test_names_that_are_written_otherwise(served: Emulator, written: str) -> Non
     done = shell(f'printf "{written}" | "$@"', "wait", "-", *at(served))
     assert done.returncode == 2
     assert "names are read as UTF-8, one a line" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["operations/a,b", "operations/a b", "operations/" + "a" * 1000])
+def test_a_name_may_have_odd_characters_in_it(name: str) -> None:
+    assert read_names([name], NamePattern("operations/**")) == [name]
+
+
+def test_a_wrong_name_that_could_name_no_file_is_told_as_any_other() -> None:
+    with pytest.raises(Complaint, match="is not an operation's name"):
+        read_names(["a" * 5000], NamePattern("operations/**"))
+
+
+def test_ten_wrong_names_are_told_one_by_one() -> None:
+    with pytest.raises(Complaint) as caught:
+        read_names(["wrong"] * 10, NamePattern("operations/**"))
+    assert ["'wrong' is not an operation's name" in line for line in caught.value.text.splitlines()] == [True] * 10
+
+
+def test_repeated_names_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert read_names(["operations/a"] * 4, NamePattern("operations/**")) == ["operations/a"]
+    assert capsys.readouterr().err == "lro-poller: 4 names, 3 of them repeated; each is waited for once\n"
+
+
+def test_names_are_read_from_a_stream_that_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("operations/a\noperations/b"))
+    assert read_names(["-"], NamePattern("operations/**")) == ["operations/a", "operations/b"]
 
 
 def test_a_closed_standard_input(served: Emulator) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import unicodedata
 
 import pytest
 
@@ -116,6 +117,19 @@ def test_every_command_tells_a_full_disk(command: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_of_several_those_that_were_not_reported_are_counted(served: Emulator) -> None:
+    names = [served.add_operation(), served.add_operation(duration=None)]
+    command = [*COMMAND, "wait", *names, *at(served), "--format", "json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        served.operations[names[1]].end()
+        assert process.stderr.read().endswith("Broken pipe; 1 of 2 operations not reported\n")
+        assert process.wait(20) == 74
+
+
 def test_a_reader_that_has_gone(served: Emulator) -> None:
     names = [served.add_operation(), served.add_operation(duration=None)]
     done = shell('("$@"; echo status $? >&2) | true', "wait", *names, *at(served), "--format", "json")
@@ -156,3 +170,15 @@ def test_what_a_terminal_would_act_on_is_escaped_where_it_could_be_encoded(capsy
 
 def test_controls_are_escaped_and_words_are_not() -> None:
     assert escape_controls(f"{WORDS}\t\x00\x7f\u2028\u202e{os.linesep}") == rf"{WORDS}\t\x00\x7f\u2028\u202e\n"
+
+
+def test_every_control_and_every_mark_that_turns_the_direction_of_writing_is_escaped() -> None:
+    turning = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    acted_on = [
+        character
+        for character in map(chr, range(sys.maxunicode + 1))
+        if unicodedata.bidirectional(character) in turning
+        or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+    ]
+    acted_on += "\N{LEFT-TO-RIGHT MARK}\N{RIGHT-TO-LEFT MARK}\N{ARABIC LETTER MARK}"
+    assert [character for character in acted_on if not escape_controls(character).isprintable()] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -33,11 +34,13 @@ def test_a_bar_counts_by_state_and_standard_output_has_the_results(served: Emula
 
 
 def test_results_are_shown_above_the_bar(served: Emulator) -> None:
-    name = served.add_operation("operations/" + "long-" * 30, error={"code": 9, "message": "[bold]as it is[/bold] :-)"})
+    name = served.add_operation(
+        "operations/" + "long-" * 30, error={"code": 9, "message": "[bold]as it is[/bold] :snowman: 1.5"}
+    )
     status, shown, _ = on_terminal("wait", name, *at(served), out=True)
     assert status == 1
-    assert f"{name}  failed  1 poll" in words(shown)
-    assert "[bold]as it is[/bold] :-)" in words(shown)
+    assert f"{name}  failed  1 poll  " in shown
+    assert "[bold]as it is[/bold] :snowman: 1.5" in shown
     assert "1/1" in words(shown)
 
 
@@ -55,6 +58,17 @@ def test_there_may_be_no_bar(served: Emulator, options: list[str], settings: dic
     assert "\x1b" not in shown
     assert "succeeded  1 poll" in shown
     assert "polls/s" not in shown
+
+
+def test_without_rich_a_terminal_has_plain_lines(served: Emulator, tmp_path: Path) -> None:
+    (tmp_path / "rich.py").write_text("raise ModuleNotFoundError('No module named rich', name='rich')")
+    names = [served.add_operation(), served.add_operation()]
+    status, shown, _ = on_terminal("wait", *names, *at(served), out=True, PYTHONPATH=str(tmp_path))
+    assert (status, "polls/s" in shown) == (0, False)
+    assert "2 of 2 ended: 2 succeeded" in shown
+    status, shown, _ = on_terminal("demo", "--operations", "3", out=True, PYTHONPATH=str(tmp_path))
+    assert (status, "\x1b" in shown, "\N{BOX DRAWINGS LIGHT HORIZONTAL}" in shown) == (0, False, False)
+    assert re.search(r"\noutcome +operations +share\r\n", shown)
 
 
 def test_no_color_is_heeded(served: Emulator) -> None:

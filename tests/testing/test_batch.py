@@ -162,6 +162,8 @@ GET = b"GET /v1/operations/a HTTP/1.1\r\n\r\n"
         (write(b"b", [("<a>", b"GET /v1/operations/a HTTP/1.1")]), {}, "no empty line"),
         (write(b"b", [("<a>", b"GET https://example.com/ HTTP/1.1\r\n\r\n")]), {}, "no HTTP request to a path"),
         (write(b"b", [("<a>", b"HTTP/1.1 200 OK\r\n\r\n")]), {}, "no HTTP request to a path"),
+        (write(b"b", [("<a>", b"G3T /v1/operations/a HTTP/1.1\r\n\r\n")]), {}, "no HTTP request to a path"),
+        (write(b"b", [("<a>", b"GET /v1/operations/a now\r\n\r\n")]), {}, "no HTTP request to a path"),
         (write(b"b", [("<a>", b"POST /batch?x HTTP/1.1\r\n\r\n")]), {}, "a batch within a batch"),
     ],
 )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import datetime
 import http.client
 import json
 import math
 import pydoc
+import random
 import re
 import ssl
 import threading
@@ -46,6 +48,7 @@ from lro_poller.testing import (
     Truncated,
     WrongName,
 )
+from lro_poller.testing.faults import FAULTS
 
 Json = dict[str, Any]
 
@@ -239,6 +242,9 @@ async def test_a_deleted_subscription_stays_deleted_when_a_slow_patch_ends(emula
         ({"targetResource": "spaces/A"}, ["targetResource"]),
         ({"targetResource": "https://chat.googleapis.com/spaces/A"}, ["targetResource"]),
         ({"targetResource": 5}, ["targetResource"]),
+        ({"targetResource": "//.googleapis.com/spaces/A"}, ["targetResource"]),
+        ({"notificationEndpoint": {"pubsubTopic": "projects/p/topics/t/u"}}, ["notificationEndpoint.pubsubTopic"]),
+        ({"ttl": "604861s"}, ["ttl"]),
         ({"eventTypes": None}, ["eventTypes"]),
         ({"eventTypes": []}, ["eventTypes"]),
         ({"eventTypes": CREATED}, ["eventTypes"]),
@@ -280,10 +286,25 @@ async def test_a_body_that_is_no_object_is_refused(client: Client, data: bytes) 
 
 
 @pytest.mark.parametrize(
-    "changes", [{"ttl": "604800s"}, {"ttl": "0.5s"}, {"ttl": "0s"}, {"payloadOptions": {"includeResource": True}}]
+    "changes",
+    [
+        {"ttl": "604800s"},
+        {"ttl": "604860s"},
+        {"ttl": "0.5s"},
+        {"ttl": "0s"},
+        {"payloadOptions": {"includeResource": True}},
+    ],
 )
 async def test_what_is_valid_is_accepted(client: Client, changes: Json) -> None:
     assert (await client.create(**changes))["state"] == "ACTIVE"
+
+
+async def test_a_subscription_lives_for_a_week_unless_it_says_less(client: Client) -> None:
+    for ttl, days in ((None, 7), ("0s", 7), ("86400s", 1)):
+        made = await client.create(f"//chat.googleapis.com/spaces/{ttl}", ttl=ttl)
+        created, expires = (datetime.datetime.fromisoformat(made[one]) for one in ("createTime", "expireTime"))
+        assert expires - created == datetime.timedelta(days=days)
+        assert made["name"] == f"subscriptions/{made['uid']}"
 
 
 async def test_a_target_has_one_subscription_from_the_request_on(emulator: Emulator, client: Client) -> None:
@@ -696,6 +717,31 @@ async def test_a_hanging_poll_lasts_as_long_as_its_client(emulator: Emulator) ->
             await _raw(emulator, name)
 
 
+@pytest.mark.parametrize("number", range(len(FAULTS)))
+async def test_a_fault_that_may_be_drawn_is_survived(emulator: Emulator, number: int) -> None:
+    name = emulator.add_operation(response={"n": 1}, faults=[FAULTS[number](random.Random(0))])
+    async with emulator.poller() as poller:
+        assert await poller.submit(name) == {"n": 1}
+
+
+async def test_whoever_hangs_up_leaves_nothing_of_a_hanging_poll(emulator: Emulator) -> None:
+    before = asyncio.all_tasks()
+    name = emulator.add_operation(faults=[Hang()])
+    async with aiohttp.ClientSession() as session:
+        asking = asyncio.ensure_future(session.get(f"{emulator.origin}/v1/{name}"))
+        while not emulator.requests:
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.wait([asking])
+    await asyncio.sleep(1)
+    assert asyncio.all_tasks() == before
+
+
+def test_what_is_planned_is_a_script() -> None:
+    with pytest.raises(TypeError, match="a script must be a Script"):
+        Emulator().plan({"duration": 5})  # type: ignore[arg-type]
+
+
 async def test_an_emulator_stops_while_a_poll_hangs() -> None:
     async with Emulator() as emulator:
         name = emulator.add_operation(faults=[Hang()])
@@ -983,6 +1029,8 @@ async def test_with_a_certificate_it_serves_https(certified: tuple[ssl.SSLContex
         ({"port": -1}, "port must be"),
         ({"port": 65536}, "port must be"),
         ({"quota": 5}, "quota must be a Quota"),
+        ({"service": "workspaceevents:v1"}, "service must be a Service"),
+        ({"ssl_context": True}, "ssl_context must be a SSLContext"),
         ({"duration": "2s"}, "duration must be"),
         ({"fault_rate": "x"}, "fault_rate must be"),
     ],
@@ -1043,7 +1091,8 @@ async def test_its_poller_looks_often_unless_it_is_told_otherwise(emulator: Emul
     async with emulator.poller() as often, emulator.poller(backoff=None, deadline=60) as seldom:
         future = often.submit(emulator.add_operation(duration=1))
         await future
-        assert 1 <= future.elapsed < 1.2
+        assert 1 <= future.elapsed < 1.1
+        assert 15 <= future.polls <= 22
         other = seldom.submit(emulator.add_operation(duration=1))
         await other
         assert other.elapsed > 1.5

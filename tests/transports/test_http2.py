@@ -251,6 +251,75 @@ async def test_a_body_that_is_padded_comes_whole(serve: Serve, size: int, piece:
     assert len((await asyncio.wait_for(ask(transport, 1), 20)).body) == size
 
 
+async def test_a_server_that_has_answered_is_not_silent_while_nobody_asks(serve: Serve) -> None:
+    handler = Counter()
+    server, transport = await serve(handler)
+    handler.go_on.release()
+    await ask(transport, 1)
+    await asyncio.sleep(60)
+    given_up = ask(transport, 2)
+    await until(lambda: handler.open_now == 1)
+    given_up.cancel()
+    await until(lambda: handler.open_now == 0)
+    handler.go_on.release()
+    await ask(transport, 3)
+    assert server.accepted == 1
+
+
+@pytest.mark.behaviour("B23")
+async def test_a_poll_whose_server_was_heard_of_meanwhile_is_not_sent_again(serve: Serve) -> None:
+    asked: list[str] = []
+
+    async def handler(stream: Stream) -> None:
+        asked.append(stream.headers[":path"])
+        if len(asked) > 1:
+            await stream.respond()
+            return
+        stream.connection.h2.ping(bytes(8))
+        stream.connection.flush()
+        await asyncio.sleep(1)
+        stream.connection.transport.abort()
+
+    _, transport = await serve(handler)
+    with pytest.raises(NoReply, match="ended the connection"):
+        await ask(transport)
+    assert len(asked) == 1
+
+
+async def test_why_there_is_no_connection_is_the_cause_and_holds_nothing_of_the_attempt() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        transport = Http2Transport(f"https://127.0.0.1:{unused.getsockname()[1]}")
+        with pytest.raises(NoReply) as caught:
+            await ask(transport, 1)
+    cause = caught.value.__cause__
+    assert isinstance(cause, OSError)
+    assert (cause.__traceback__, cause.__context__) == (None, None)
+
+
+async def test_a_server_that_allows_no_stream_is_asked_by_one_all_the_same(serve: Serve) -> None:
+    server, transport = await serve(Counter())
+    server.settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 0
+    asked = ask(transport, 1)
+    await until(lambda: transport._connection is not None)
+    assert transport._connection is not None
+    assert (transport._connection.limit, transport.capacity()) == (0, 1)
+    asked.cancel()
+
+
+@pytest.mark.behaviour("B25")
+@pytest.mark.parametrize(
+    "path, fields", [("/a\n", {}), ("/a", {"x\r": "b"}), ("/a", {"x": "b\0"}), ("/a", {"x\x7f": "b"})]
+)
+async def test_a_control_character_goes_nowhere(path: str, fields: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="a header field has a control character in it"):
+        await Http2Transport("https://127.0.0.1:1").send("GET", path, fields)
+
+
+def test_https_has_a_port_of_its_own() -> None:
+    assert Http2Transport("https://example.com")._port == 443
+
+
 async def test_a_connection_that_was_never_of_use_counts_as_a_try(contexts: Contexts) -> None:
     accepted = 0
 

@@ -37,6 +37,16 @@ def test_what_a_server_may_refer_to_is_followed_whatever_came_before(
         assert (head.status, list(head.fields.items())) == (200, fields)
 
 
+@pytest.mark.parametrize("value", [b"a\nb", b"a\rb", b"a\0b"])
+def test_a_value_that_could_end_a_line_is_malformed(value: bytes) -> None:
+    assert FieldsReader().read(b"\x88\x10\x01x" + bytes([len(value)]) + value).malformed
+
+
+def test_bytes_that_are_no_ascii_are_read_one_by_one() -> None:
+    head = FieldsReader().read(b"\x88\x10\x01x\x02\xe9\xff")
+    assert (head.fields["x"], head.malformed) == ("\xe9\xff", False)
+
+
 def test_a_block_is_decoded_once_while_the_server_has_no_table() -> None:
     reader, block = FieldsReader(), encode_fields([(":status", "200"), ("date", "today")])
     assert reader.read(block) is not reader.read(block), "the server has a table of 4096 bytes until it says otherwise"

@@ -199,6 +199,7 @@ def test_a_fault_of_one_exchange_is_its_own(frames: list[bytes], fault: Fault, w
         frame(CONTINUATION, END_HEADERS, 1, OK),
         frame(DATA, 0, 5, b"x"),
         frame(DATA, PADDED, 1, b"\x05abc"),
+        frame(HEADERS, END_HEADERS, 1, OK) + frame(DATA, PADDED, 1, b"\x04abc"),
     ],
 )
 def test_a_fault_of_the_framing_ends_the_connection(data: bytes) -> None:
@@ -221,6 +222,55 @@ def test_a_server_that_does_not_begin_with_settings_speaks_no_http2() -> None:
     session = Session(ORIGIN)
     session.receive(frame(PING, 0, 0, bytes(8)))
     assert session.broken == Failure(Fault.BROKEN, f"{ORIGIN} does not speak HTTP/2")
+
+
+def test_an_acknowledgement_is_not_acknowledged() -> None:
+    session = opened()
+    session.receive(frame(PING, 1, 0, bytes(8)) + frame(SETTINGS, 1))
+    assert session.unsent == b""
+
+
+def test_after_a_fault_nothing_is_taken_in_or_answered() -> None:
+    session = opened()
+    session.receive(frame(PING, 0, 0, bytes(7)))
+    assert session.broken is not None
+    session.unsent.clear()
+    assert session.receive(frame(PING, 0, 0, bytes(8)) + frame(HEADERS, END_HEADERS | END_STREAM, 1, OK)) == []
+    assert session.unsent == b""
+
+
+@pytest.mark.parametrize("code, unprocessed", [(7, True), (8, False), (2, False), (0, False)])
+def test_only_a_stream_that_was_refused_is_known_to_have_come_to_nothing(code: int, *, unprocessed: bool) -> None:
+    outcome = only(opened().receive(frame(RST, 0, 1, struct.pack(">I", code))))
+    assert isinstance(outcome, Failure)
+    assert outcome.unprocessed is unprocessed
+
+
+def test_the_window_of_a_stream_is_opened_for_its_padding_once() -> None:
+    session = opened()
+    session.receive(frame(HEADERS, END_HEADERS, 1, OK))
+    padded = frame(DATA, PADDED, 1, b"\xff" + bytes(255))  # nothing else is in it
+    for _ in range(64):
+        session.receive(padded)
+    assert session.unsent == frame(WINDOW, 0, 1, struct.pack(">I", 32 * 256)) * 2
+
+
+def test_a_reply_that_has_no_body_may_say_how_long_it_were() -> None:
+    fields = literal(("content-length", "5"))
+    assert only(opened().receive(frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x8b" + fields))) == reply(
+        304, ("content-length", "5")
+    )
+
+
+def test_the_window_of_the_connection_is_opened_for_padding_too() -> None:
+    session = opened()
+    session.cancel(1)
+    session.unsent.clear()
+    padded = frame(DATA, PADDED, 1, b"\xff" + bytes((1 << 14) - 1))
+    for _ in range((1 << 25) // (1 << 14)):
+        assert session.unsent == b""
+        session.receive(padded)
+    assert session.unsent == frame(WINDOW, 0, 0, struct.pack(">I", 1 << 25))
 
 
 def test_settings_and_pings_are_acknowledged_and_the_limit_is_kept() -> None:

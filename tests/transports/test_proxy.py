@@ -217,7 +217,10 @@ def test_a_host_is_spared_however_it_is_written(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.behaviour("B26")
-@pytest.mark.parametrize("told", ["socks5://u:secret@p:1080", "http://:secret@", "http://p:secret", "p:secret"])
+@pytest.mark.parametrize(
+    "told",
+    ["socks5://u:secret@p:1080", "http://:secret@", "http://p:secret", "p:secret", "http:///secret", "http:secret"],
+)
 def test_what_names_no_proxy_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, told: str) -> None:
     monkeypatch.setenv("HTTPS_PROXY", told)
     with pytest.raises(ValueError, match=r"such as http://proxy\.example:3128") as caught:
