@@ -2,10 +2,10 @@
 
 Decides it by self-consistency (Turnbull, 1976). A duration is known as an interval: an
 operation ended after the last poll that found it running and before the one that found it
-done, or some time after it was last seen running. Each interval is spread over its bins as
-the present estimate says, the sum is the next estimate, and a few rounds with smoothing
-before each (EMS; Silverman et al., 1990) find what the looks at different ages have in
-common. Without the smoothing the ends within a wide interval would pile up at one place: the
+done, or some time after it was last seen running. Each that has ended is spread over the bins
+of its interval as the present estimate says; how many of those that came to a bin ended in it
+makes the next estimate; and a few rounds with smoothing before each (EMS; Silverman et al.,
+1990) find what the looks at different ages have in common. Without the smoothing the ends within a wide interval would pile up at one place: the
 next looks follow it, and tell no more than the last.
 
 A second estimate is that of a small cohort, begun not long ago. The two and the prior are
@@ -39,6 +39,8 @@ PRIOR: Sequence[float] = [1 / (1 + (age / _PRIOR_MEDIAN) ** _PRIOR_SHAPE) for ag
 """S at each of `AGES`, as believed before anything was seen: a log-logistic, half of it above 30 s, with a long tail."""
 
 _PRIOR_MASSES = [before - after for before, after in itertools.pairwise(PRIOR)]
+_PRIOR_HAZARDS = [1 - after / before for before, after in itertools.pairwise(PRIOR)]
+_PRIOR_COUNT = 0.5  # operations
 
 _JUDGES = 16  # operations that forecasts are judged by, the last that began
 _SHORT_MEMORY = 16  # operations before those
@@ -134,15 +136,31 @@ def _estimate(masses: Sequence[float], intervals: Counter[Interval]) -> list[flo
 
 
 def _sharpened(masses: Sequence[float], intervals: Counter[Interval]) -> list[float]:
-    """Each interval spread over its bins as `masses` say, summed and divided by their number."""
+    """The next estimate: of those known to have ended each is spread over the bins of its interval as `masses` say.
+
+    One that was last seen running tells that it has outlived the bins below. So each bin has a hazard: how many ended in
+    it, of those that came to it; to both the prior adds as much as `_PRIOR_COUNT` operations tell (Hjort, 1990). Where
+    nobody has come to, the prior alone counts. Were those that run spread as well, smoothing would move what lies ahead
+    of them to ages that they have outlived, and from there each round ever farther out.
+    """
     gone = list(itertools.accumulate(masses, initial=0.0))
-    steps = [0.0] * (BINS + 1)
+    steps, came = [0.0] * (BINS + 1), [0.0] * BINS
     for (first, last), times in intervals.items():
-        weight = times / max(gone[last] - gone[first], _NEGLIGIBLE)
-        steps[first] += weight
-        steps[last] -= weight
-    count = intervals.total()
-    return [mass * factor / count for mass, factor in zip(masses, itertools.accumulate(steps), strict=False)]
+        if last == BINS:
+            came[first] += times
+        else:
+            weight = times / max(gone[last] - gone[first], _NEGLIGIBLE)
+            steps[first] += weight
+            steps[last] -= weight
+    ended = [mass * factor for mass, factor in zip(masses, itertools.accumulate(steps), strict=False)]
+    at_risk = list(itertools.accumulate(map(operator.add, reversed(ended), reversed(came))))[::-1]
+    left, estimate = 1.0, []
+    for ends, count, prior in zip(ended, at_risk, _PRIOR_HAZARDS, strict=True):
+        mass = left * min((ends + _PRIOR_COUNT * prior) / (count + _PRIOR_COUNT), 1.0)
+        estimate.append(mass)
+        left -= mass
+    estimate[-1] += left
+    return estimate
 
 
 def _bandwidth(masses: Sequence[float], count: int) -> float:

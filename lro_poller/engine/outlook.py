@@ -141,9 +141,10 @@ def _refined(survival: Sequence[float], price: Callable[[float], float]) -> tupl
         start, share = AGES[position - 1], survival[position - 1]
         width, loss = AGES[position] - start, share - survival[position]
         parts = 1
-        if loss > _WORTH_REFINING:
+        if loss > _WORTH_REFINING * share:  # of those that come to it: that they are few is nothing to them
             apart = math.sqrt(2 * price(start) * width * share / loss)  # as looks stand under a hazard that stays
-            parts = min(math.ceil(_PARTS * width / apart), _MOST_PARTS)
+            fine, most = (_PARTS, _MOST_PARTS) if loss > _WORTH_REFINING else (1, _PARTS)
+            parts = min(math.ceil(fine * width / apart), most)
         for part in range(1, parts + 1):
             ages.append(start + width * part / parts)
             told.append(share - loss * part / parts)

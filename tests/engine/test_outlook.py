@@ -95,6 +95,15 @@ def test_no_plan_with_one_look_moved_costs_less(shape: str) -> None:
             assert cost(survival, 0.5, moved, until) >= best * 0.995
 
 
+@pytest.mark.parametrize("age", [2e4, 1e5, 5e5])
+def test_however_few_grow_so_old_those_that_do_are_looked_at_as_often_as_others(age: float) -> None:
+    """Under a hazard that hardly changes looks stand as far apart as the square root of twice the price by it."""
+    survival = log_logistic(30.0, 1.0)
+    hazard = 1 - survival(age + 1) / survival(age)
+    apart = math.sqrt(2 * 20.0 / hazard)
+    assert 0.5 * apart < made(survival, price=20.0).next_look(age) - age < 1.8 * apart
+
+
 @pytest.mark.parametrize("duration", [AGES[60], AGES[110], AGES[170], AGES[240]])
 def test_what_always_takes_equally_long_is_looked_at_when_it_ends(duration: float) -> None:
     outlook = made(lambda age: float(age < duration), price=0.5)
