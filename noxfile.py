@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -45,6 +46,18 @@ def coverage(session: nox.Session) -> None:
 def pythons(session: nox.Session) -> None:
     """The tests on every interpreter that this machine has."""
     _install(session, "test")
+    _pytest(session)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """The tests with the lowest versions that pyproject.toml allows."""
+    project = PYPROJECT["project"]
+    extras = project["optional-dependencies"]
+    allowed = [*project["dependencies"], *extras["cli"], *extras["http2"]]
+    allowed += nox.project.dependency_groups(PYPROJECT, "test")
+    least = dict(re.fullmatch(r"([^>]*)>=([0-9.]+).*", need).groups() for need in allowed)
+    session.install("-e", ".[cli,http2]", *(f"{name}=={version}" for name, version in least.items()))
     _pytest(session)
 
 

@@ -81,8 +81,8 @@ async def open_poller(log: _Log, origin: str) -> AsyncIterator[Callable[[str], o
         path: str = ""
         due: float = 0.0
 
-        def __next__(self) -> float:
-            return 0.0
+        def __next__(self) -> None:
+            """Is told no operation yet."""
 
         def send(self, operation: Operation) -> float:
             now = log.loop.time()

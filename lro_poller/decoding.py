@@ -74,6 +74,10 @@ def decoding_of(decode: Any) -> Decoding | None:
         raise TypeError(f"decode must be a type that JSON objects are read into, such as a dataclass, not {decode!r}")
     if not callable(decode):
         raise TypeError(f"decode must be a type or a callable, not {decode!r}")
+    if isinstance(decode, type) and hasattr(decode, "parse_obj") and hasattr(decode, "__fields__"):
+        raise TypeError(
+            f"decode={decode!r} is a model of pydantic 1, which is not made of one value: say its parse_obj"
+        )
     return Decoding(_call, check_function("decode", decode))
 
 
@@ -211,7 +215,7 @@ def _parse_pydantic(validate: Callable[[bytes | None], Any], operation: Operatio
         tell = getattr(error, "errors", None)
         if tell is None:
             raise
-        faults = tell(include_url=False, include_context=False, include_input=False)
+        faults = tell(include_url=False, include_context=False)
     raise _UnfitError("; ".join(map(_fault_of_pydantic, faults[:_MOST_FAULTS])))
 
 

@@ -389,7 +389,9 @@ def check_loop(loop: asyncio.AbstractEventLoop, used: object) -> None:
     if here is loop:
         return
     way = "each loop needs a poller of its own; a test and its fixtures need the same loop scope"
-    if here is None or loop.is_running():
+    if here is None and not loop.is_running():
+        way = "call it in an 'async def' that this loop runs"
+    elif loop.is_running():
         way = (
             "from another thread, hand a function to loop.call_soon_threadsafe, "
             "or a coroutine to asyncio.run_coroutine_threadsafe"

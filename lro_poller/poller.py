@@ -11,7 +11,19 @@ import math
 import random as _random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    NoReturn,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+    runtime_checkable,
+)
 
 from . import services
 from .checks import check_credentials, check_function, check_part, check_seconds, check_whole
@@ -37,10 +49,12 @@ if TYPE_CHECKING:
 __all__ = ["Decode", "OperationPoller", "WaitOptions"]
 
 T = TypeVar("T")
+F = TypeVar("F", bound=OperationFuture[Any])
 
 T_co = TypeVar("T_co", covariant=True)
 
 
+@runtime_checkable  # for whoever checks the types of arguments by `Decode`
 class _Adapter(Protocol[T_co]):
     """A TypeAdapter of pydantic's."""
 
@@ -82,9 +96,11 @@ class OperationPoller:
             `google.auth.credentials.AnonymousCredentials()` for no token.
         scopes: OAuth scopes to ask for, out of `service.scopes`, which is the default.
         transport: What sends the polls, to the same origin; aiohttp unless given. It is closed with the poller.
-        backoff: How long to wait between the polls of one operation: a wait generator function of
-            `backoff`, such as `functools.partial(backoff.expo, max_value=60)`. Spread by 10% to either side.
-            None lets the durations of earlier operations decide.
+        backoff: How long to wait after a poll that found an operation running: a wait generator function of
+            `backoff`, such as `functools.partial(backoff.expo, max_value=60)`, or any that yields seconds. Spread by
+            10% to either side. It decides alone: `expected`, `progress` and what was learned count for nothing beside
+            it. None lets the durations of earlier operations decide. After a poll that failed the wait is 1 s, doubled
+            with each failure up to 60 s, and no shorter than the one before.
         deadline: Seconds to wait for each operation; None for as long as it takes.
         poll_timeout: Seconds that one poll may take.
         max_in_flight: How many polls may be in flight at once; 32 unless given.
@@ -228,6 +244,9 @@ class OperationPoller:
     ) -> None:
         """Closes: what is still pending ends with `PollerClosed`, which carries a token to resume from.
 
+        Cancellations that a deadline has asked for have up to 10 s to be answered, and so have polls that do not end
+        when they are cancelled, and the transport to close.
+
         Raises:
             RuntimeError: this is another event loop than its own.
         """
@@ -278,6 +297,7 @@ class OperationPoller:
         Raises:
             InvalidOperationName: before anything is sent; the message says what is wrong.
             ValueError: the deadline is not above 0, a dict is not an Operation, or the service cannot cancel.
+            TypeError: it is no operation, or an option is unknown or of a wrong type.
             RuntimeError: the poller is not open.
         """
         runner = self._running()
@@ -300,6 +320,7 @@ class OperationPoller:
 
         Raises:
             ValueError: it is no token, or of another service or endpoint.
+            TypeError: it is no text, or an option is unknown or of a wrong type.
             RuntimeError: the poller is not open.
         """
         runner = self._running()
@@ -310,6 +331,8 @@ class OperationPoller:
 
     async def get(self, operation: Submittable) -> Operation:
         """Polls an operation once, in its turn within the rate limit, and returns it, done or not.
+
+        That is a poll of its own: futures of the same operation do not hear of it. See `OperationFuture.poll_now`.
 
         Args:
             operation: As in `submit`; what else is known of it than its name counts for nothing.
@@ -345,7 +368,7 @@ class OperationPoller:
         await self._running().errands.cancel(name)
 
     @overload
-    async def wait_all(self, operations: Iterable[OperationFuture[T]]) -> list[OperationFuture[T]]: ...
+    async def wait_all(self, operations: Iterable[F]) -> list[F]: ...
 
     @overload
     async def wait_all(
@@ -363,7 +386,7 @@ class OperationPoller:
         *,
         decode: Any = None,
         **options: Unpack[WaitOptions],
-    ) -> list[OperationFuture[Any]]:
+    ) -> list[Any]:
         """Waits until all of them have ended, however they end; returns their futures in the order given.
 
         Every name is checked before the first is polled. `future.exception()` tells failures
@@ -376,7 +399,7 @@ class OperationPoller:
             options: As in `submit`.
 
         Raises:
-            InvalidOperationName, ValueError, RuntimeError: as `submit`.
+            InvalidOperationName, ValueError, TypeError, RuntimeError: as `submit`.
         """
         futures, own = self._submit_all(operations, decode=decode, **options)
         try:
@@ -389,7 +412,7 @@ class OperationPoller:
         return futures
 
     @overload
-    def as_completed(self, operations: Iterable[OperationFuture[T]]) -> AsyncIterator[OperationFuture[T]]: ...
+    def as_completed(self, operations: Iterable[F]) -> AsyncIterator[F]: ...
 
     @overload
     def as_completed(
@@ -407,7 +430,7 @@ class OperationPoller:
         *,
         decode: Any = None,
         **options: Unpack[WaitOptions],
-    ) -> AsyncIterator[OperationFuture[Any]]:
+    ) -> AsyncIterator[Any]:
         """Yields the futures of the operations, each when it is done: `async for future in …`.
 
         Operations that have not ended when you leave the loop are still polled.
@@ -418,7 +441,7 @@ class OperationPoller:
             options: As in `submit`.
 
         Raises:
-            InvalidOperationName, ValueError, RuntimeError: as `submit`.
+            InvalidOperationName, ValueError, TypeError, RuntimeError: as `submit`.
         """
         return Completions(self._submit_all(operations, decode=decode, **options)[0])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from .names import NamePattern
 from .operation import Operation
@@ -16,6 +16,7 @@ from .operation import Operation
 __all__ = ["Submission", "Submittable", "read_submission"]
 
 
+@runtime_checkable  # for whoever checks the types of arguments by `Submittable`
 class Named(Protocol):
     """An object with the name of an operation, such as a protobuf message."""
 
@@ -23,6 +24,7 @@ class Named(Protocol):
     def name(self) -> str: ...
 
 
+@runtime_checkable
 class Holding(Protocol):
     """An object that holds such a one, such as google-api-core's futures."""
 

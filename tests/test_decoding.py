@@ -390,6 +390,18 @@ def test_a_model_within_another_type_is_refused_beforehand_and_told_what_reads_i
         decoding_of(decode)
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="pydantic 1 ends with Python 3.13")
+def test_a_model_of_pydantic_1_is_refused_and_its_way_named() -> None:
+    import pydantic.v1
+
+    class Old(pydantic.v1.BaseModel):
+        n: int
+
+    with pytest.raises(TypeError, match=r"is a model of pydantic 1, .* say its parse_obj$"):
+        decoding_of(Old)
+    assert decoded({"n": 5}, Old.parse_obj) == Old(n=5)
+
+
 def test_a_class_that_extends_a_dataclass_of_pydantics_is_validated_and_read_whole() -> None:
     @dataclasses.dataclass
     class Extended(AsPydanticDataclass):

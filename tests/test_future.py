@@ -237,7 +237,7 @@ def test_whoever_is_outside_the_loop_is_told_the_way_in_and_may_cancel_while_it_
 
     with asyncio.Runner() as home:
         future = home.run(submit())
-        with pytest.raises(RuntimeError, match="outside its event loop; from another thread, hand a function to"):
+        with pytest.raises(RuntimeError, match="outside its event loop; call it in an 'async def' that this loop runs"):
             poller.submit("operations/a")
         with pytest.raises(RuntimeError, match="outside its event loop; from another thread, hand a function to"):
             home.run(read_elsewhere(future))

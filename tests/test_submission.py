@@ -7,6 +7,7 @@ import types
 from pathlib import PurePath
 from typing import Any
 
+import pydantic
 import pytest
 from google.api_core import operation as api_core
 from google.apps.events_subscriptions_v1beta import Subscription
@@ -14,6 +15,7 @@ from google.longrunning import operations_pb2
 from google.protobuf import any_pb2, empty_pb2
 from google.rpc import error_details_pb2, status_pb2
 
+import lro_poller
 from lro_poller.errors import InvalidOperationName
 from lro_poller.names import NamePattern
 from lro_poller.operation import Operation
@@ -86,6 +88,15 @@ def in_api_core(message: operations_pb2.Operation) -> Any:
 def test_a_name_is_all_that_is_needed(given: Any) -> None:
     submission = read(given)
     assert (submission.name, submission.operation) == (NAME, None)
+
+
+@pytest.mark.parametrize(
+    "given", [NAME, {"name": NAME}, operations_pb2.Operation(name=NAME), Operation(NAME, False, None, b"")]
+)
+def test_whoever_checks_types_at_run_time_can_check_by_these(given: Any) -> None:
+    config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+    assert pydantic.TypeAdapter(lro_poller.Submittable, config=config).validate_python(given) == given
+    pydantic.TypeAdapter(lro_poller.Decode[Any], config=config)
 
 
 def test_of_a_name_alone_nothing_is_known() -> None:

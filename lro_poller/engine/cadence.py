@@ -8,7 +8,7 @@ question, answered in `retry`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import msgspec
@@ -20,8 +20,9 @@ from .forecast import JITTER
 
 __all__ = ["BackoffFactory", "BackoffWaits", "check_backoff", "jittered"]
 
-BackoffFactory: TypeAlias = Callable[[], Generator[Any, Any, None]]
-"""A wait generator function of `backoff`, or a `functools.partial` of one."""
+BackoffFactory: TypeAlias = Callable[[], Iterator[Any]]
+"""A wait generator function of `backoff`, a `functools.partial` of one, or any other function that makes an iterator of
+seconds to wait."""
 
 _LONGEST_TOLD = 10**15  # of a whole number: Python refuses to write out the longest
 _MOST_TAKEN = 1000  # waits; a generator has long come to its longest by then, and a token may claim any number
@@ -31,7 +32,8 @@ class BackoffWaits(msgspec.Struct, gc=False, eq=False):
     """The waits of a caller's `backoff` generator, made for one operation.
 
     The generator is made at the first wait and sent each running operation, as
-    `backoff.runtime` expects. One that ends keeps to its last wait. The garbage collector does not look
+    `backoff.runtime` expects; those of `backoff` give None before, as they are not sent any yet. One that ends keeps
+    to its last wait. The garbage collector does not look
     at this, so whoever ends a wait empties it: a generator that raises leaves it in the frames that its
     traceback leads to.
 
@@ -41,7 +43,7 @@ class BackoffWaits(msgspec.Struct, gc=False, eq=False):
 
     factory: BackoffFactory
     before: int = 0
-    _generator: Generator[Any, Any, None] | None = None
+    _generator: Iterator[Any] | None = None
     _taken: int = 0
     _wait: float | None = None
 
@@ -68,20 +70,15 @@ class BackoffWaits(msgspec.Struct, gc=False, eq=False):
 
     def _next(self, operation: Operation) -> float:
         try:
-            if self._generator is None:
-                self._generator = self.factory()
-                next(self._generator)  # primes it: the first value means nothing
-            value = self._generator.send(operation)
+            value = self._ask(operation)
         except StopIteration:
             if self._wait is None:
                 raise BackoffError(operation.name, "ended without giving a single wait") from None
             return self._wait
         except Exception as error:
             made = self._generator
-            is_one = made is None or hasattr(made, "send")
-            fault = (
-                f"raised {type(error).__name__}" if is_one else f"is no generator, but of type {type(made).__name__}"
-            )
+            is_one = made is None or hasattr(made, "__next__")
+            fault = f"raised {type(error).__name__}" if is_one else f"is no iterator, but of type {type(made).__name__}"
             raise BackoffError(operation.name, fault) from error
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= sys.float_info.max:
             told = value is None or isinstance(value, float) or (type(value) is int and abs(value) < _LONGEST_TOLD)
@@ -89,8 +86,18 @@ class BackoffWaits(msgspec.Struct, gc=False, eq=False):
             raise BackoffError(operation.name, f"gave {shown}; a wait is a finite number of seconds, 0 or more")
         return float(value)
 
+    def _ask(self, operation: Operation) -> Any:
+        waits = self._generator
+        if waits is None:
+            waits = self._generator = self.factory()
+            first = next(waits)
+            if first is not None:
+                return first
+        send: Callable[[Operation], Any] | None = getattr(waits, "send", None)
+        return next(waits) if send is None else send(operation)
 
-def _no_waits() -> Generator[float, Any, None]:
+
+def _no_waits() -> Iterator[float]:
     yield from ()
 
 

@@ -7,7 +7,7 @@ import itertools
 import math
 import random
 import statistics
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -124,6 +124,20 @@ def test_after_a_resumption_the_waits_go_on_where_they_stood() -> None:
     assert cadence.wait(6, RUNNING) == 32
 
 
+@pytest.mark.behaviour("B13")
+def test_whatever_makes_seconds_will_do_and_the_first_of_them_is_the_first_wait() -> None:
+    """Those of `backoff` give None first, before they are sent anything."""
+
+    def own() -> Iterator[float]:
+        yield 0.5
+        while True:
+            yield 7
+
+    assert waits(made(own), 3) == [0.5, 7, 7]
+    assert waits(made(lambda: iter([1, 2])), 4) == [1, 2, 2, 2]
+    assert waits(made(lambda: iter([None, 3])), 2) == [3, 3]
+
+
 def test_asking_twice_for_one_attempt_gives_the_same_wait() -> None:
     cadence = made(backoff.expo)
     assert [cadence.wait(3, RUNNING), cadence.wait(3, RUNNING), cadence.wait(4, RUNNING)] == [4, 4, 8]
@@ -180,9 +194,9 @@ def test_a_wait_that_python_refuses_to_write_out_is_told_by_its_type() -> None:
         (giving(), "ended without giving a single wait", None),
         (lambda: iter(()), "ended without giving a single wait", None),
         (lambda: (1 / 0 for _ in range(3)), "raised ZeroDivisionError", ZeroDivisionError),
-        (lambda: 5, "is no generator, but of type int", TypeError),
+        (lambda: 5, "is no iterator, but of type int", TypeError),
+        (lambda: [5], "is no iterator, but of type list", TypeError),
         (lambda: None, "raised TypeError", TypeError),
-        (lambda: iter([None, 1]), "is no generator, but of type list_iterator", AttributeError),
         (lambda needed: needed, "raised TypeError", TypeError),
         (lambda: CONSTANT(nonsense=1), "raised TypeError", TypeError),
         (functools.partial(backoff.runtime, value=lambda operation: operation.missing), "raised Attr", AttributeError),

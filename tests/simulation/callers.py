@@ -93,7 +93,6 @@ class Caller:
         return value
 
     def _waits(self, does: str) -> Iterator[float]:
-        yield 0
         yield 1
         while True:
             self._do(does, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Literal, TypeVar, Unpack, assert_type
 
 import backoff
@@ -74,6 +74,10 @@ def count(response: Any) -> int:
     return len(response)
 
 
+def waits() -> Iterator[float]:
+    yield 2.0
+
+
 async def poll() -> None:
     async with OperationPoller() as poller:
         assert_type(poller, OperationPoller)
@@ -127,6 +131,9 @@ async def decode(poller: OperationPoller, names: list[str], google: Created) -> 
     assert_type(await poller.wait_all(typed), list[OperationFuture[Subscription]])
     assert_type(poller.as_completed(typed), AsyncIterator[OperationFuture[Subscription]])
     assert_type(await poller.wait_all([*typed, "operations/b"]), list[OperationFuture[Any]])
+    mixed = list[OperationFuture[Subscription] | OperationFuture[int]]()
+    assert_type(await poller.wait_all(mixed), list[OperationFuture[Subscription] | OperationFuture[int]])
+    poller.submit("operations/a", backoff=waits)
 
 
 def submit_as(
