@@ -26,7 +26,11 @@ def passes(status: int) -> bool:
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An HTTP reply: its status, its header fields (looked up case-insensitively) and its decoded body."""
+    """An HTTP reply: its status, its header fields and its decoded body.
+
+    The fields are a mapping in which names are found in capitals or not, such as `multidict.CIMultiDict`: in a plain dict
+    with names in small letters Retry-After and Date are not found.
+    """
 
     status: int
     headers: Mapping[str, str]

@@ -88,7 +88,8 @@ class Emulator:
         service: Whose operations it has. Of Workspace Events it has the subscriptions too, in both versions.
         port: To listen on, at 127.0.0.1; 0 for a free one.
         seed: What is drawn at random is the same for the same seed.
-        duration, error_rate, fault_rate: How operations go that no script is given for; see `Chance`.
+        duration, error_rate: How operations go that no script is given for; see `Chance`.
+        fault_rate: Likelihood of a fault at each poll of any operation, after the faults of its script.
         cancellable: Whether it has operations.cancel; as the service has, unless given.
         quota: How many polls it answers in a sliding window of time; what comes beyond is answered with 429,
             and does not count. None for any number.

@@ -77,7 +77,7 @@ class HttpError:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The connection ends without a reply."""
+    """The connection ends without a reply. The aiohttp transport sends a poll again once: only two in a row make it fail."""
 
     async def answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
         assert request.transport is not None

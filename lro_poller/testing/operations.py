@@ -27,7 +27,7 @@ class Script:
 
     Args:
         duration: Seconds until it ends; None for never by time.
-        polls: After how many clean polls that find it running it ends; None for not by number.
+        polls: After how many clean polls that find it running it ends, whatever the duration; None for not by number.
         response: JSON of what it ends with; None for what the emulator makes of the request.
         error: JSON of a google.rpc.Status, or a Code, that it fails with instead.
         metadata: JSON, one object, or several of which each poll shows the next.
