@@ -292,7 +292,8 @@ class OperationPoller:
             progress: A function that reads from a running `Operation` how far it has come: the share that
                 is done, from 0 to 1, or the time that is left as a `timedelta`, or when it will end as a
                 `datetime` with a time zone, or None. It is a hint: the operation is still polled now
-                and then. A function that raises has said nothing.
+                and then. A function that raises has said nothing. Neither this nor `expected` is believed while what was
+                learned of the kind foretells ends better.
 
         Raises:
             InvalidOperationName: before anything is sent; the message says what is wrong.

@@ -66,6 +66,10 @@ class Forecast(Protocol):
         """
         ...
 
+    def likelihood(self, seen: float, age: float) -> float:
+        """How likely one that ran at `seen` has ended at `age`."""
+        ...
+
     def place(self, age: float) -> int:
         """The index of an age, as `worth_after` takes it: of the last of `outlook.AGES` that is not above `age`."""
         ...
@@ -97,6 +101,9 @@ class _Planned:
 
     def next_look(self, age: float, *, granted: bool = False) -> float:
         return (self._closer if granted else self._usual).next_look(age)
+
+    def likelihood(self, seen: float, age: float) -> float:
+        return self._usual.likelihood(seen, age)
 
     def place(self, age: float) -> int:
         return place_of(age)
@@ -147,6 +154,9 @@ class _Scaled:
 
     def next_look(self, age: float, *, granted: bool = False) -> float:
         return self._forecast.next_look(age / self._scale, granted=granted) * self._scale
+
+    def likelihood(self, seen: float, age: float) -> float:
+        return self._forecast.likelihood(seen / self._scale, age / self._scale)
 
     def place(self, age: float) -> int:
         return place_of(age / self._scale)

@@ -28,6 +28,10 @@ _REBUILD_SHARE = 0.1  # of the durations so far has to be new
 _REBUILD_COUNT = 32  # new ones that always suffice
 _PLANS_APART = 0.05  # seconds between two plans of different kinds: a tenth of the time goes into them at the most
 
+_DOUBT_FADES = 0.95  # with each end
+_REFUTED = 5.0  # logarithm of how much less likely what happened was by the hints
+_LEAST_LIKELIHOOD = 1e-4  # of what happened all the same
+
 _MOST_KINDS = 256
 _MOST_SEEN = 2**53
 _VERSION = 1
@@ -67,7 +71,7 @@ class Kind:
         durations: How long those took that have ended.
     """
 
-    __slots__ = ("_built", "_fresh", "_planned", "_replanning", "durations")
+    __slots__ = ("_built", "_doubt", "_fresh", "_planned", "_replanning", "durations")
 
     def __init__(self, durations: Durations | None = None, replanning: _Replanning | None = None) -> None:
         self.durations = Durations() if durations is None else durations
@@ -75,6 +79,7 @@ class Kind:
         self._planned: Forecast | None = None
         self._fresh = 0
         self._built = -math.inf
+        self._doubt = 0.0  # about what callers say of its operations
 
     def follow(self, operation: Followed) -> None:
         """An operation was just seen running for the first time; soon it is asked when to look again."""
@@ -114,6 +119,19 @@ class Kind:
 
     def next_look(self, age: float, *, granted: bool = False) -> float:
         return self._plan().next_look(age, granted=granted)
+
+    def likelihood(self, seen: float, age: float) -> float:
+        return self._plan().likelihood(seen, age)
+
+    def judge(self, told: Forecast, seen: float, age: float) -> None:
+        """An operation that ran at `seen` was found done at `age`. What callers `told` has foretold it worse, or better."""
+        learned, foretold = (max(one.likelihood(seen, age), _LEAST_LIKELIHOOD) for one in (self, told))
+        self._doubt = self._doubt * _DOUBT_FADES + math.log(learned / foretold)
+
+    @property
+    def believes_hints(self) -> bool:
+        """Whether what callers say of its operations foretold their ends about as well as what was learned."""
+        return self._doubt < _REFUTED
 
     def place(self, age: float) -> int:
         return place_of(age)

@@ -1,7 +1,7 @@
 """Which forecast an operation goes by, and what its end teaches.
 
 Decides what counts: a caller's progress before a caller's expectation, and that before what
-was learned of the kind. A duration is learned of operations that were seen running here, from
+was learned of the kind, unless by that the ends of its operations were foretold better. A duration is learned of operations that were seen running here, from
 where their waiting began.
 """
 
@@ -53,10 +53,13 @@ class Learner:
             if tracker.learns:
                 tracker.kind.follow(tracker)
         expected = None if tracker.hints is None else _expected(tracker, tracker.hints)
-        tracker.forecast = tracker.kind if expected is None else around(expected)
+        tracker.told = None if expected is None else around(expected)
+        tracker.forecast = tracker.told if tracker.told is not None and tracker.kind.believes_hints else tracker.kind
 
     def ended(self, tracker: Tracker, now: float) -> None:
         """It was found done at `now`."""
+        if tracker.told is not None and tracker.kind is not None:
+            tracker.kind.judge(tracker.told, tracker.seen - tracker.began, now - tracker.began)
         if tracker.learns and tracker.kind is not None:
             tracker.kind.end(tracker, now)
 

@@ -87,6 +87,10 @@ class Outlook:
         """The integral of 1/S up to each of `AGES`."""
         return _integral([1 / value for value in self._survival])
 
+    def likelihood(self, seen: float, age: float) -> float:
+        """How likely one that ran at `seen` has ended at `age`."""
+        return 1 - interpolate(self._survival, age) / interpolate(self._survival, seen)
+
     def worth(self, seen: float, age: float) -> float:
         """What a look at `age` is worth, in seconds of lateness, after one at `seen`."""
         share = interpolate(self._survival, seen)

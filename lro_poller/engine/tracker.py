@@ -133,6 +133,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         kind: What its duration teaches; None before that is known.
         learns: Whether when it began is known, so that its duration teaches something.
         hints: What the caller said of how long it will take; None for nothing.
+        told: What is foretold by that; None for nothing.
         backoff: The caller's own waits; None where the forecast decides.
         polls: How many polls were sent.
         sightings: How many polls found it running; the attempt number of its backoff.
@@ -163,6 +164,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     kind: Kind | None = None
     learns: bool = True
     hints: Hints | None = None
+    told: Forecast | None = None
     backoff: BackoffWaits | None = None
     polls: int = 0
     sightings: int = 0

@@ -282,6 +282,9 @@ class Looks:
     def __init__(self, *ages: float) -> None:
         self.ages = ages
 
+    def likelihood(self, seen: float, age: float) -> float:
+        raise AssertionError
+
     def next_look(self, age: float, *, granted: bool = False) -> float:
         return next(look for look in self.ages if look > age)
 

@@ -186,6 +186,57 @@ def test_progress_that_lies_neither_stops_looking_nor_speeds_it_without_bound(to
     assert 5_000.02 < following < math.inf
 
 
+SIZES = (5.0, 20.0, 80.0, 320.0, 1_280.0)
+
+
+def believed(learner: Learner, hints: Callable[[float], Hints], count: int) -> list[bool]:
+    """Of operations of one kind that take very differently long, whether each went by what its caller said of it."""
+    told = []
+    for number in range(count):
+        seconds = SIZES[number % len(SIZES)]
+        tracker = tracked(hints(seconds))
+        for age in (0.2, 0.5, 0.8, 0.95):
+            see(learner, tracker, BEGAN + age * seconds)
+        told.append(tracker.forecast is not tracker.kind)
+        learner.ended(tracker, BEGAN + seconds)
+    return told
+
+
+def right(seconds: float) -> Hints:
+    return Hints(expected=seconds)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda seconds: Hints(expected=seconds * 10),
+        lambda seconds: Hints(total=lambda operation, age: age * 1_000),
+        lambda seconds: Hints(expected=seconds, total=lambda operation, age: 1e6),
+    ],
+)
+def test_hints_that_foretell_ends_worse_than_what_was_learned_are_not_believed(
+    wrong: Callable[[float], Hints],
+) -> None:
+    learner = Learner(History(), "svc")
+    assert believed(learner, wrong, 300)[-20:] == [False] * 20
+    assert believed(learner, right, 100)[-20:] == [True] * 20  # they are once they foretell them better
+    assert believed(learner, wrong, 100)[-20:] == [False] * 20
+
+
+def test_an_end_at_the_moment_of_a_look_was_not_foretold_by_anybody() -> None:
+    learner, tracker = Learner(History(), "svc"), tracked(right(60.0))
+    see(learner, tracker, BEGAN + 60)
+    learner.ended(tracker, BEGAN + 60)
+    assert believed(learner, right, 5) == [True] * 5
+
+
+def test_hints_that_are_right_are_believed_and_one_that_is_wrong_refutes_nothing() -> None:
+    learner = Learner(History(), "svc")
+    assert all(believed(learner, right, 200))
+    believed(learner, lambda seconds: Hints(expected=1e6), 1)
+    assert all(believed(learner, right, 50))
+
+
 def test_an_end_teaches_between_which_looks_it_was() -> None:
     history, tracker = History(), tracked()
     learner = Learner(history, "svc")
