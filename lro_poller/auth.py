@@ -163,7 +163,7 @@ class Authorizer:
 
         Returns why there is no other, where that has just been found out; "" where there may be one.
         """
-        if self._per_request or grant is not self._cached or self._fresh_until == math.inf:
+        if grant is not self._cached or self._fresh_until == math.inf:
             return ""
         last = self._last_resort
         if last is not None and last.token == self._cached_token and self._loop.time() < last.until:

@@ -25,7 +25,6 @@ _HALF_OF_A_PAIR = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a whole one
     rb"|\\u([dD][89a-fA-F][0-9a-fA-F]{2})"
     rb"|(?:\\[^u])+",  # other escapes, such as the backslash before a `ud800` that is text
-    re.DOTALL,
 )
 
 
@@ -70,7 +69,7 @@ def _part(raw: msgspec.Raw, deepest: int) -> Any:
     with contextlib.suppress(ValueError, RecursionError):
         if deepest:
             return _readable(raw, deepest - 1)
-    return bytes(raw).decode("utf-8", "replace")
+    return bytes(raw).decode()
 
 
 def _mended(body: bytes) -> bytes:

@@ -107,8 +107,6 @@ def expected_duration(said: object, age: float, wall: datetime.datetime) -> floa
             total = age + (said - wall).total_seconds()
         case datetime.timedelta():
             total = age + said.total_seconds()
-        case bool():
-            return None
         case int() | float() if 0 < said <= 1:
             total = age / said
         case _:

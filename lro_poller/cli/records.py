@@ -158,10 +158,9 @@ class _Failed(msgspec.Struct):
 def _error_details(operation: Operation | None) -> bytes | None:
     """The details of an operation's error, as they came; None where there are none."""
     try:
-        details = None if operation is None else bytes(msgspec.json.decode(operation.raw, type=_Failed).error.details)
+        return None if operation is None else bytes(msgspec.json.decode(operation.raw, type=_Failed).error.details)
     except (ValueError, RecursionError):
         return None
-    return None if details == b"null" else details
 
 
 def _response(operation: Operation) -> bytes | None:
