@@ -31,7 +31,7 @@ _MEMORY = 1000  # operations that have ended
 _MOST_REMEMBERED = 4000  # where more are needed to reach back so far:
 _REACH = 1.5  # of the age of who is followed longest, so that the ends of its like are among them
 _MOST_FOLLOWED = 256  # that run
-_LEAST_PATIENCE = 8
+_LEAST_PATIENCE = 8  # new operations that find no place
 _MOST_PATIENCE = 1024  # of a quarter of a million that run nearly all of those that are followed are seen to end
 _ENDS_TO_A_LOSS = 32  # so that only of the slowest three of a hundred the end is not seen
 
@@ -96,7 +96,7 @@ class Durations:
         self._ended: deque[_Case] = deque()
         self._complete_after = -math.inf  # of those that are followed and began later, none is forgotten
         self._latest: deque[_Case] = deque(maxlen=LATEST)
-        self._next_of_latest = -math.inf  # where many begin at a time, the last of them could tell nothing yet
+        self._next_of_latest = -math.inf  # when: of many that begin at a time the last could tell nothing yet
         self._estimate = Estimate()
 
     def follow(self, operation: Followed) -> None:
