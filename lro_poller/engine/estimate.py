@@ -25,7 +25,7 @@ from collections.abc import Sequence
 
 from .outlook import AGES
 
-__all__ = ["BINS", "LATEST", "PRIOR", "Estimate", "Interval", "typical_of"]
+__all__ = ["BINS", "LATEST", "LEAST_LIKELIHOOD", "PRIOR", "Estimate", "Interval", "typical_of"]
 
 BINS = len(AGES) - 1
 
@@ -51,7 +51,9 @@ _PACE = 1 / 64  # of the typical duration
 _SLOWEST_PACE = 10.0  # seconds
 
 _LEAST_PRIOR = 0.0002  # weight; whatever was seen, the next operation may be unlike it
-_LEAST_LIKELIHOOD = 1e-4  # one operation that nobody would have believed is no reason to forget all others
+LEAST_LIKELIHOOD = 1e-4
+"""Of what happened all the same: one operation that nobody would have believed is no reason to forget all others."""
+
 _ROUNDS = 4
 _ROUGHNESS = 1.5  # bins, 9%, by which each round smooths: or ends pile up at one place of a wide interval
 _SILVERMAN = 1.2  # his 1.06 and some more: of a rough estimate the shortest stretch is too short
@@ -119,7 +121,7 @@ def _weights(
 
 def _log_likelihood(survival: Sequence[float], interval: Interval) -> float:
     first, last = interval
-    return math.log(max(survival[first] - (survival[last] if last < BINS else 0.0), _LEAST_LIKELIHOOD))
+    return math.log(max(survival[first] - (survival[last] if last < BINS else 0.0), LEAST_LIKELIHOOD))
 
 
 def _survival(masses: Sequence[float]) -> list[float]:

@@ -18,6 +18,7 @@ from ..checks import check_text, check_wait
 from ..counting import counted
 from ..services import Service
 from .durations import Durations, Followed
+from .estimate import LEAST_LIKELIHOOD
 from .forecast import PLAIN, Forecast, by_survival, place_of
 from .outlook import AGES
 
@@ -30,7 +31,6 @@ _PLANS_APART = 0.05  # seconds between two plans of different kinds: a tenth of 
 
 _DOUBT_FADES = 0.95  # with each end
 _REFUTED = 5.0  # logarithm of how much less likely what happened was by the hints
-_LEAST_LIKELIHOOD = 1e-4  # of what happened all the same
 
 _MOST_KINDS = 256
 _MOST_SEEN = 2**53
@@ -125,7 +125,7 @@ class Kind:
 
     def judge(self, told: Forecast, seen: float, age: float) -> None:
         """An operation that ran at `seen` was found done at `age`. What callers `told` has foretold it worse, or better."""
-        learned, foretold = (max(one.likelihood(seen, age), _LEAST_LIKELIHOOD) for one in (self, told))
+        learned, foretold = (max(one.likelihood(seen, age), LEAST_LIKELIHOOD) for one in (self, told))
         self._doubt = self._doubt * _DOUBT_FADES + math.log(learned / foretold)
 
     @property
